@@ -1,0 +1,144 @@
+"""From a nengo model to a :class:`~nengo_jax.core.Program`, one pass a line."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from nengo.builder import Model
+from nengo.builder.signal import Signal
+
+from ..core import Group, Program, Role, Sample
+from ..families import FAMILIES, FamilyTable, Settings
+from .build import build_model
+from .check import check
+from .explain import explain
+from .layout import Layout
+from .order import Starter, starters_of
+from .plan import plan
+from .roles import assign_roles, drop_host_operands, tasks_of
+from .simplify import simplify
+from .sources import Sampler, Source
+
+CONSTANTS, INPUTS = "constants", "inputs"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A program together with the links back to the model it was made from.
+
+    Attributes
+    ----------
+    program : Program
+    layout : Layout
+        Where each signal of the model lies.
+    sources : tuple of Source
+        What feeds the input blocks.
+    starters : tuple of Starter
+        What is started anew at each reset, in the reference's order.
+    streams : frozenset of Signal
+        Random streams of neurons, which a reset does not turn back.
+    clock : tuple of Signal
+        The model's step and time.
+    """
+
+    program: Program
+    layout: Layout
+    sources: tuple[Source, ...]
+    starters: tuple[Starter, ...]
+    streams: frozenset[Signal]
+    clock: tuple[Signal, Signal]
+
+
+def compile_model(
+    model: Model,
+    dtype: np.dtype,
+    optimize: bool = True,
+    families: FamilyTable = FAMILIES,
+) -> Compiled:
+    """Compile a built model.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+    dtype : dtype
+        Floating-point type of the simulation.
+    optimize : bool
+        Whether operators may be merged into groups.
+    families : mapping
+        The operators that can run natively.
+
+    Raises
+    ------
+    BuildError
+        If the operators depend on each other in a cycle, or have shapes that do not
+        fit together.
+    """
+    settings = Settings(model.dt, np.dtype(dtype))
+    operators, sources, streams = simplify(model)
+    tasks = tasks_of(operators, families)
+    roles = assign_roles(tasks, model, sources)
+    tasks = drop_host_operands(tasks, roles, model)
+    layout = _layout_with_inputs(model, roles, sources, settings)
+    groups = plan(tasks, layout, settings, optimize)
+    program = _program(model, groups, layout)
+    check(program)
+    starters = starters_of(model, tasks, sources, roles, optimize)
+    return Compiled(program, layout, sources, starters, streams, (model.step, model.time))
+
+
+def host_warning(compiled: Compiled) -> None:
+    """Warn once about operators that have no native family."""
+    reasons = {
+        call.reason
+        for group in compiled.program.groups
+        for call in group.calls
+        if call.native_missing
+    }
+    if reasons:
+        warnings.warn(
+            "Some parts of the model run as Python in each step, and have no gradient: "
+            + "; ".join(sorted(reasons)),
+            stacklevel=3,
+        )
+
+
+def _layout_with_inputs(model: Model, roles, sources, settings: Settings) -> Layout:
+    """Place what is fed: constant nodes in one block, all else in another."""
+    layout = Layout(roles, settings.dtype)
+    used = [source for source in sources if source.signal in roles]
+    constant = [s.signal for s in used if s.start is None]
+    varying = [s.signal for s in used if s.start is not None]
+    varying += [s for s in (model.step, model.time) if s in roles]
+    for name, signals in ((CONSTANTS, constant), (INPUTS, varying)):
+        if signals:
+            layout.add_block(name, Role.INPUT, signals)
+    return layout
+
+
+def _program(model: Model, groups: Sequence[Group], layout: Layout) -> Program:
+    samples = []
+    for probe in model.probes:
+        access = layout.access_signal(model.sig[probe]["in"])
+        period = 1 if probe.sample_every is None else probe.sample_every / model.dt
+        samples.append(Sample(access, period))
+    blocks = layout.blocks
+    initial = layout.initial()
+    return Program(blocks, tuple(groups), initial, tuple(samples), model.dt)
+
+
+__all__ = [
+    "CONSTANTS",
+    "INPUTS",
+    "Compiled",
+    "Sampler",
+    "Source",
+    "Starter",
+    "build_model",
+    "check",
+    "compile_model",
+    "explain",
+    "host_warning",
+]

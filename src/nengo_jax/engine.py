@@ -1,0 +1,322 @@
+"""A compiled model with its memory: it advances in time and remembers nothing else.
+
+The engine feeds inputs, calls the compiled functions, and hands out what the probes
+recorded, some steps at a time. What a user sees of it is the Simulator.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from nengo.builder.signal import Signal
+
+from .compiler import CONSTANTS, Compiled, Sampler
+from .core import Group, Role
+from .feeder import Data, Feeder
+from .runtime.stages import Call, HostLoop, call_group
+from .runtime.unroll import Inputs, compile_chunk, sample_rows
+
+_CHUNK_BYTES = 32 * 2**20  # samples and inputs that may lie on the device at a time
+_CHUNK_STEPS = 1000
+_CHUNK_SECONDS = 0.25  # after which a run reports progress and can be interrupted
+_FIRST_STEPS = 100
+_SEEDS = 2**32
+
+
+class Recorded(NamedTuple):
+    """What happened in some steps: how many, and the rows of each probe."""
+
+    steps: int
+    rows: list[np.ndarray]
+
+
+class Engine:
+    """The state of one simulation.
+
+    Parameters
+    ----------
+    compiled : Compiled
+    batch_size : int or None
+        Number of examples; None for one example without a batch axis.
+    device : jax.Device or None
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        batch_size: int | None = None,
+        device: jax.Device | None = None,
+    ):
+        self.compiled = compiled
+        self.batch_size = batch_size
+        self.n_steps = 0
+        self.wires: dict[str, jax.Array] = {}
+        self.samplers: list[dict[int, Sampler]] = []
+        self.calls: list[dict[int, Call]] = []
+        self._device = device
+        self._feeder = Feeder(compiled, batch_size)
+        self._capacity = self._choose_capacity()
+        self._steps_per_call = min(self._capacity, _FIRST_STEPS)
+        self._compiled_chunks: dict[Hashable, Callable] = {}
+        self._loop: HostLoop | None = None
+        self._loop_source: tuple | None = None
+        self._constants_vary = False
+        with self.context():
+            self.params = self._initial(Role.PARAM)
+            self.state = self._initial(Role.STATE)
+        self.constants = compiled.program.initial.get(CONSTANTS)
+
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Precision and device of this simulation, whatever the global settings."""
+        double = self.compiled.layout.dtype.itemsize == 8
+        with ExitStack() as stack:
+            stack.enter_context(jax.enable_x64(double))
+            if self._device is not None:
+                stack.enter_context(jax.default_device(self._device))
+            yield
+
+    @property
+    def examples(self) -> int:
+        """Number of examples that are simulated."""
+        return 1 if self.batch_size is None else self.batch_size
+
+    def reset(self, seed: int) -> None:
+        """Go back to step 0. Random streams of neurons go on, as in the reference."""
+        with self.context():
+            self.state = self._keep_streams(self._initial(Role.STATE))
+            self.params = self._initial(Role.PARAM)
+        self.constants = self.compiled.program.initial.get(CONSTANTS)
+        self.n_steps = 0
+        self.wires = {}
+        self.start(seed)
+
+    def start(self, seed: int) -> None:
+        """Start processes and host operators anew, example k with ``seed + k``."""
+        self.samplers, self.calls = [], []
+        for element in range(self.examples):
+            rng = np.random.RandomState((seed + element) % _SEEDS)
+            samplers, calls = {}, {}
+            for starter in self.compiled.starters:
+                started = starter.start(rng, element)
+                if starter.source is not None:
+                    samplers[starter.source] = started
+                if starter.call is not None:
+                    calls[starter.call] = started
+            self.samplers.append(samplers)
+            self.calls.append(calls)
+
+    def run(self, steps: int, data: Data) -> Iterator[Recorded]:
+        """Advance by ``steps``; yield what the probes recorded, piece by piece.
+
+        If Python code of the model raises, the steps before it are kept and yielded
+        before the error goes on.
+
+        Parameters
+        ----------
+        steps : int
+        data : mapping of Signal to ndarray, shape ([batch,] steps, size)
+            Values for input signals, in place of their sources.
+        """
+        advance = self._advance_host if self._on_host else self._advance_device
+        capacity = 1 if steps == 1 else self._capacity
+        done = 0
+        while done < steps:
+            count = min(steps - done, self._steps_per_call, capacity)
+            part = {s: v[..., done : done + count, :] for s, v in data.items()}
+            started = time.perf_counter()
+            with self.context():
+                recorded, error = advance(count, capacity, part)
+            self._pace(count, time.perf_counter() - started)
+            yield recorded
+            if error is not None:
+                raise error
+            done += count
+
+    def _pace(self, count: int, seconds: float) -> None:
+        """Choose pieces so long that calling is cheap, and so short that one can stop."""
+        if seconds < _CHUNK_SECONDS / 2 and count == self._steps_per_call:
+            self._steps_per_call = min(2 * self._steps_per_call, self._capacity)
+        elif seconds > 2 * _CHUNK_SECONDS:
+            self._steps_per_call = max(self._steps_per_call // 2, 1)
+
+    # -- all steps in one compiled loop
+
+    def _advance_device(self, count: int, capacity: int, data: Data):
+        program = self.compiled.program
+        sequences, count, error = self._feeder.take(
+            self.samplers, self.n_steps + 1, count, capacity, data
+        )
+        held = {} if CONSTANTS in sequences else self._held()
+        inputs = Inputs(held, sequences)
+        batched = Inputs(
+            {name: value.ndim == 2 for name, value in held.items()},
+            {name: value.ndim == 3 for name, value in sequences.items()},
+        )
+        rows = sample_rows(program, self.n_steps + 1, count, capacity)
+        function = self._chunk_function(capacity, batched)
+        chunk = function(self.params, self.state, inputs, rows, np.int32(count))
+        self.state, self.wires = chunk.state, chunk.wires
+        self.n_steps += count
+        kept = [
+            _time_first(np.asarray(buffer)[..., : row[-1], :])
+            for buffer, row in zip(chunk.samples, rows, strict=True)
+        ]
+        return Recorded(count, kept), error
+
+    def _chunk_function(self, capacity: int, batched: Inputs) -> Callable:
+        key = (capacity, *(tuple(sorted(part.items())) for part in batched))
+        if key not in self._compiled_chunks:
+            axes = None if self.batch_size is None else batched
+            program = self.compiled.program
+            self._compiled_chunks[key] = compile_chunk(program, capacity, axes)
+        return self._compiled_chunks[key]
+
+    # -- one step at a time, with Python in between
+
+    def _advance_host(self, count: int, capacity: int, data: Data):
+        samples = self.compiled.program.samples
+        rows: list[list[np.ndarray]] = [[] for _ in samples]
+        first, done, error = self.n_steps + 1, 0, None
+        settle = None
+        inputs = [partial(self._inputs_of_step, first, k, data) for k in range(count)]
+        try:
+            loop = self._host_loop(data)
+            for values, settle in loop.run(self.state, inputs, self._call_host):
+                self.n_steps += 1
+                done += 1
+                for probe, value, kept in zip(samples, values, rows, strict=True):
+                    if self.n_steps % probe.period < 1:
+                        kept.append(np.asarray(value))
+        except BaseException as raised:
+            error = raised
+        if settle is not None:
+            self.state = settle()
+        return Recorded(done, [_stack(kept) for kept in rows]), error
+
+    def _call_host(self, group: Group, reads: Sequence[jax.Array]):
+        return call_group(
+            group,
+            reads,
+            self.calls,
+            self.batch_size is not None,
+            self.n_steps + 1,
+            self.compiled.program.dt,
+        )
+
+    def _inputs_of_step(self, first: int, k: int, data: Data) -> dict[str, np.ndarray]:
+        part = {signal: value[..., k : k + 1, :] for signal, value in data.items()}
+        fed = self._feeder.take(self.samplers, first + k, 1, 1, part)
+        if fed.error is not None:
+            raise fed.error
+        inputs = {name: value[..., 0, :] for name, value in fed.sequences.items()}
+        if CONSTANTS not in inputs and self._constants_vary:
+            inputs |= self._held()
+        if self.batch_size is not None:
+            inputs = {n: _with_batch(v, self.batch_size) for n, v in inputs.items()}
+        return inputs
+
+    def _host_loop(self, data: Data) -> HostLoop:
+        """The compiled pieces of a step; made anew when a parameter was changed."""
+        slots = self.compiled.layout.slots
+        given = any(s in slots and slots[s].block == CONSTANTS for s in data)
+        self._constants_vary = given or (
+            self.constants is not None and self.constants.ndim == 2
+        )
+        held = {} if self._constants_vary else self._held()
+        source = (self.params, self.constants, self._constants_vary)
+        if self._loop_source is None or any(
+            a is not b for a, b in zip(self._loop_source, source, strict=True)
+        ):
+            batched = self.batch_size is not None
+            program = self.compiled.program
+            self._loop = HostLoop(program, self.params, held, batched)
+            self._loop_source = source
+        assert self._loop is not None
+        return self._loop
+
+    # -- memory
+
+    def peek(self, name: str) -> np.ndarray | None:
+        """Return the value of a block, or None for a wire before the first step."""
+        if name in self.params:
+            return np.asarray(self.params[name])
+        if name in self.state:
+            return np.asarray(self.state[name])
+        if name == CONSTANTS:
+            return self.constants
+        if self._on_host and self._loop is not None:
+            with self.context():
+                self.wires = self._loop.wires()
+        return np.asarray(self.wires[name]) if name in self.wires else None
+
+    def poke(self, name: str, value: np.ndarray) -> None:
+        """Replace the value of a block of parameters, states or constant inputs."""
+        with self.context():
+            if name in self.params:
+                self.params = {**self.params, name: jnp.array(value)}
+            elif name in self.state:
+                self.state = {**self.state, name: jnp.array(value)}
+            elif name == CONSTANTS:
+                self.constants = np.array(value)
+
+    def host_signal(self, signal: Signal) -> np.ndarray | None:
+        """Return the array of a signal that lives with a process or host operator."""
+        found = [
+            holder.signals[signal]
+            for own in (*self.calls, *self.samplers)
+            for holder in own.values()
+            if signal in holder.signals
+        ]
+        if not found:
+            return None
+        return found[0] if self.batch_size is None else np.stack(found)
+
+    @property
+    def _on_host(self) -> bool:
+        return self.compiled.program.on_host
+
+    def _held(self) -> dict[str, np.ndarray]:
+        return {} if self.constants is None else {CONSTANTS: self.constants}
+
+    def _initial(self, role: Role) -> dict[str, jax.Array]:
+        program = self.compiled.program
+        values = {name: program.initial[name] for name in program.names(role)}
+        if role is Role.STATE and self.batch_size is not None:
+            values = {n: _with_batch(v, self.batch_size) for n, v in values.items()}
+        return {name: jnp.array(value) for name, value in values.items()}
+
+    def _keep_streams(self, fresh: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        slots = self.compiled.layout.slots
+        for signal in self.compiled.streams:
+            name, start, _ = slots[signal]
+            here = (..., slice(start, start + signal.size))
+            fresh[name] = fresh[name].at[here].set(self.state[name][here])
+        return fresh
+
+    def _choose_capacity(self) -> int:
+        program = self.compiled.program
+        elements = sum(s.access.size / max(s.period, 1) for s in program.samples)
+        elements += sum(program.blocks[n].size for n in program.names(Role.INPUT))
+        per_step = elements * self.compiled.layout.dtype.itemsize * self.examples
+        affordable = int(_CHUNK_BYTES / max(per_step, 1))
+        return max(2, min(_CHUNK_STEPS, affordable))
+
+
+def _with_batch(value: np.ndarray, size: int) -> np.ndarray:
+    return value if value.ndim == 2 else np.broadcast_to(value, (size, *value.shape))
+
+
+def _time_first(buffer: np.ndarray) -> np.ndarray:
+    return buffer if buffer.ndim == 2 else np.swapaxes(buffer, 0, 1)
+
+
+def _stack(rows: list[np.ndarray]) -> np.ndarray:
+    return np.stack(rows) if rows else np.zeros((0,))

@@ -1,0 +1,99 @@
+"""The families: one record for each type of operator that nengo_jax knows.
+
+``FAMILIES`` maps an operator type to its candidates, tried in order; each candidate
+is a pair of a family and a test whether it can run the operator. An operator that no
+candidate accepts runs on the host through its own ``make_step``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
+from nengo.builder.neurons import SimNeurons
+from nengo.builder.operator import (
+    BsrDotInc,
+    Copy,
+    DotInc,
+    ElementwiseInc,
+    Operator,
+    Reset,
+    SimPyFunc,
+    SparseDotInc,
+)
+from nengo.builder.processes import SimProcess
+from nengo.builder.transforms import ConvInc, ConvTransposeInc, GeneralConvInc
+
+from . import learning, neurons
+from .base import Family, Host, HostPlace, Operand, Settings, Target
+from .convolution import CONVOLUTION
+from .copying import COPY, RESET
+from .host import FUNCTION, OPERATOR
+from .process import linear, triangle
+from .products import BLOCK_DOT, DOT, ELEMENTWISE, SPARSE_DOT
+
+Candidate = tuple[Family, Callable[[Operator], bool]]
+FamilyTable = Mapping[type[Operator], tuple[Candidate, ...]]
+
+
+def _always(op: Operator) -> bool:
+    return True
+
+
+def _filter_order(count: Callable[[int], bool]) -> Callable[[Operator], bool]:
+    return lambda op: linear.is_native(op) and count(linear.order(op))
+
+
+def _lowpass(op: Operator) -> bool:
+    return linear.is_native(op) and linear.is_first_order(op)
+
+
+FAMILIES: FamilyTable = {
+    Reset: ((RESET, _always),),
+    Copy: ((COPY, _always),),
+    ElementwiseInc: ((ELEMENTWISE, _always),),
+    DotInc: ((DOT, _always),),
+    SparseDotInc: ((SPARSE_DOT, _always),),
+    BsrDotInc: ((BLOCK_DOT, _always),),
+    ConvInc: ((CONVOLUTION, _always),),
+    ConvTransposeInc: ((CONVOLUTION, _always),),
+    GeneralConvInc: ((CONVOLUTION, _always),),
+    SimNeurons: ((neurons.NEURONS, neurons.is_native),),
+    SimProcess: (
+        (linear.STATELESS_FILTER, _filter_order(lambda n: n == 0)),
+        (linear.LOWPASS, _lowpass),
+        (linear.LINEAR_FILTER, _filter_order(lambda n: n > 0)),
+        (triangle.TRIANGLE, triangle.is_native),
+    ),
+    SimPES: ((learning.PES, _always),),
+    SimBCM: ((learning.BCM, _always),),
+    SimOja: ((learning.OJA, _always),),
+    SimVoja: ((learning.VOJA, _always),),
+    SimRLS: ((learning.RLS, _always),),
+    SimPyFunc: ((FUNCTION, _always),),
+}
+
+
+def family_of(op: Operator, table: FamilyTable) -> Family:
+    """Return the family that runs an operator; the host family if none knows it.
+
+    Subclasses are not assumed to do what their parents do: types match exactly.
+    """
+    for family, accepts in table.get(type(op), ()):
+        if accepts(op):
+            return family
+    return OPERATOR
+
+
+__all__ = [
+    "FAMILIES",
+    "OPERATOR",
+    "Family",
+    "FamilyTable",
+    "Host",
+    "HostPlace",
+    "Operand",
+    "Settings",
+    "Target",
+    "family_of",
+]

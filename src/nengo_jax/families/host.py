@@ -1,0 +1,167 @@
+"""Operators that run as Python: node functions, and whatever no other family knows.
+
+A node function is called with a Python float and a fresh NumPy array. Any other
+operator is run by its own ``make_step`` on NumPy buffers. Each example of a batch has
+its own buffers, random stream and copy of the function.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from nengo.builder.neurons import SimNeurons
+from nengo.builder.operator import Operator, SimPyFunc
+from nengo.builder.processes import SimProcess
+from nengo.builder.signal import Signal, SignalDict
+from nengo.exceptions import SimulationError
+from nengo.utils.functions import function_name
+
+from ..core import Mode
+from .base import Family, Host, HostPlace, Operand, Target
+from .replicate import replicate
+
+Values = tuple[np.ndarray, ...]
+
+
+def call_function(
+    fn: Callable, shape: tuple[int, ...] | None, *arguments: Any
+) -> np.ndarray | None:
+    """Call a node function and check what it returns, as the reference does.
+
+    Parameters
+    ----------
+    fn : callable
+    shape : tuple of int or None
+        Shape of the node's output; None when the result is not used.
+    *arguments
+        Passed on to ``fn``.
+
+    Returns
+    -------
+    ndarray of ``shape``, or None
+
+    Raises
+    ------
+    SimulationError
+        If the result is None, not finite, not a number or of the wrong shape.
+    """
+    with np.errstate(invalid="raise", divide="ignore"):
+        value = fn(*arguments)
+    if shape is None:
+        return None
+    name = function_name(fn)
+    try:
+        if value is None or not np.all(np.isfinite(value)):
+            raise SimulationError(
+                f"Function '{name}' returned non-finite value {value!r}. Return "
+                f"finite numbers of shape {shape} in every step."
+            )
+        result = np.empty(shape)
+        result[...] = value
+    except (TypeError, ValueError) as error:
+        raise SimulationError(
+            f"Function '{name}' returned a value {value!r} of invalid type "
+            f"{type(value)!r}. Return finite numbers of shape {shape}."
+        ) from error
+    return result
+
+
+class HostFunction:
+    """A node function of one example: ``call(step, time, *reads) -> values``."""
+
+    def __init__(self, op: SimPyFunc, element: int):
+        self.signals: Mapping[Signal, np.ndarray] = {}
+        self._fn = replicate(op.fn, element)
+        self._shape = None if op.output is None else op.output.shape
+        self._dtype = None if op.x is None else op.x.dtype
+        self._t_passed = op.t_passed
+
+    def __call__(self, step: int, time: float, *reads: np.ndarray) -> Values:
+        arguments = [time] if self._t_passed else []
+        arguments += [np.array(x, self._dtype) for x in reads]
+        value = call_function(self._fn, self._shape, *arguments)
+        return () if value is None else (value,)
+
+
+class HostOperator:
+    """Any operator of one example, run by its own ``make_step`` on NumPy buffers."""
+
+    def __init__(self, op: Operator, place: HostPlace, rng, element: int):
+        self.signals = SignalDict()
+        for signal in _signals(op):
+            if signal.base not in self.signals:
+                _allocate(self.signals, signal.base)
+        self._place = place
+        self._reads = [s for s in _signals(op) if place.is_shared(s)]
+        self._writes = [s for s in _written(op) if place.is_shared(s)]
+        twin = op
+        if isinstance(op, SimNeurons) and element > 0:
+            twin = copy.copy(op)
+            twin.state_extra = copy.deepcopy(op.state_extra)
+        self._step = twin.make_step(self.signals, place.dt, rng)
+
+    def __call__(self, step: int, time: float, *reads: np.ndarray) -> Values:
+        for signal, value in zip(self._reads, reads, strict=True):
+            self.signals[signal][...] = value
+        for signal, value in ((self._place.step, step), (self._place.time, time)):
+            if signal in self.signals:
+                self.signals[signal][...] = value
+        with np.errstate(invalid="raise", divide="ignore"):
+            self._step()
+        return tuple(np.array(self.signals[s]) for s in self._writes)
+
+
+def _allocate(signals: SignalDict, base: Signal) -> None:
+    if base.sparse:
+        signals.init(base)
+    else:  # writable whatever the signal says: its value may come from the device
+        dict.__setitem__(signals, base, np.array(base.initial_value))
+
+
+def _signals(op: Operator) -> list[Signal]:
+    return list(dict.fromkeys(op.all_signals))
+
+
+def _written(op: Operator) -> list[Signal]:
+    return list(dict.fromkeys([*op.sets, *op.incs, *op.updates]))
+
+
+def _start_function(op: SimPyFunc, place: HostPlace, rng, element: int):
+    return HostFunction(op, element)
+
+
+FUNCTION = Family(
+    name="function",
+    key=lambda op: (),
+    reads=lambda op: () if op.x is None else (Operand(op.x),),
+    writes=lambda op: (
+        () if op.output is None else (Target(Operand(op.output), Mode.SET),)
+    ),
+    host=Host(
+        describe=lambda op: (function_name(op.fn), "a Python function of the model"),
+        start=_start_function,
+    ),
+)
+
+
+def _describe(op: Operator) -> tuple[str, str]:
+    if isinstance(op, SimNeurons):
+        kind = type(op.neurons).__name__
+        return kind, f"neuron type {kind} has a step of its own"
+    if isinstance(op, SimProcess):
+        kind = type(op.process).__name__
+        return kind, f"process {kind} has a step of its own"
+    kind = type(op).__name__
+    return kind, f"operator {kind} is not known to nengo_jax"
+
+
+OPERATOR = Family(
+    name="host",
+    key=lambda op: (),
+    reads=lambda op: tuple(Operand(s) for s in _signals(op)),
+    writes=lambda op: tuple(Target(Operand(s), Mode.SET) for s in _written(op)),
+    host=Host(describe=_describe, start=HostOperator),
+)

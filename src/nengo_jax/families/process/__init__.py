@@ -1,0 +1,1 @@
+"""Synapses that are simulated natively: linear filters of any order and Triangle."""

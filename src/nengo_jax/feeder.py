@@ -1,0 +1,123 @@
+"""The values of all inputs for the next steps, gathered from data and sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from nengo.builder.signal import Signal
+
+from .compiler import CONSTANTS, INPUTS, Compiled, Sampler
+
+Data = Mapping[Signal, np.ndarray]
+Samplers = Sequence[Mapping[int, Sampler]]
+
+
+class Fed(NamedTuple):
+    """Inputs of some steps.
+
+    Attributes
+    ----------
+    sequences : mapping of str to ndarray, shape ([batch,] capacity, size)
+        Input blocks.
+    steps : int
+        Number of steps that are filled.
+    error : BaseException or None
+        What a source raised after these steps.
+    """
+
+    sequences: dict[str, np.ndarray]
+    steps: int
+    error: BaseException | None
+
+
+class Feeder:
+    """Fills the input blocks of a program.
+
+    Parameters
+    ----------
+    compiled : Compiled
+    batch_size : int or None
+    """
+
+    def __init__(self, compiled: Compiled, batch_size: int | None):
+        self._slots = compiled.layout.slots
+        self._program = compiled.program
+        self._dtype = compiled.layout.dtype
+        self._sources = compiled.sources
+        self._examples = 1 if batch_size is None else batch_size
+        self._step, self._time = compiled.clock
+        order = [s.source for s in compiled.starters if s.source is not None]
+        self._python = [n for n in order if self._sources[n].python]
+        self._ready_made = [n for n in order if not self._sources[n].python]
+
+    def take(
+        self, samplers: Samplers, first: int, count: int, capacity: int, data: Data
+    ) -> Fed:
+        """Return the inputs of ``count`` steps from number ``first`` on.
+
+        Functions of the user are called step by step, each once, in the order of the
+        reference, and not at all for inputs that ``data`` gives.
+        """
+        values: dict[Signal, np.ndarray] = dict(data)
+        count, error = self._call_python(samplers, first, count, values)
+        for number in self._ready_made:
+            source = self._sources[number]
+            if source.signal is not None and source.signal not in values:
+                rows = [own.take(first, count) for own in self._own(samplers, number)]
+                values[source.signal] = rows[0] if len(rows) == 1 else np.stack(rows)
+        steps = np.arange(first, first + count)
+        clock = {self._step: steps, self._time: steps * self._program.dt}
+        values |= {signal: time[:, None] for signal, time in clock.items()}
+        return Fed(dict(self._fill(values, count, capacity, data)), count, error)
+
+    def _own(self, samplers: Samplers, number: int) -> list[Sampler]:
+        shared = self._sources[number].shared
+        return [own[number] for own in (samplers[:1] if shared else samplers)]
+
+    def _call_python(
+        self, samplers: Samplers, first: int, count: int, values: dict
+    ) -> tuple[int, BaseException | None]:
+        wanted = [n for n in self._python if self._sources[n].signal not in values]
+        own = {n: self._own(samplers, n) for n in wanted}
+        rows: dict[int, list[list[np.ndarray]]] = {n: [] for n in wanted}
+        error = None
+        for k in range(count if wanted else 0):
+            try:
+                now = {n: [s.take(first + k, 1)[0] for s in own[n]] for n in wanted}
+            except BaseException as raised:
+                count, error = k, raised
+                break
+            for number, row in now.items():
+                rows[number].append(row)
+        for number in wanted:
+            signal = self._sources[number].signal
+            if signal is not None and count:
+                table = np.stack([np.stack(row) for row in rows[number]], axis=1)
+                values[signal] = table[0] if len(table) == 1 else table
+        return count, error
+
+    def _fill(
+        self, values: Data, count: int, capacity: int, data: Data
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        given = {self._slots[s].block for s in data if s in self._slots}
+        for name in (CONSTANTS, INPUTS):
+            if name not in self._program.blocks or (
+                name == CONSTANTS and name not in given
+            ):
+                continue
+            here = {
+                s: v.reshape(*v.shape[:-1], s.size) if v.ndim < 2 else v
+                for s, v in values.items()
+                if s in self._slots and self._slots[s].block == name
+            }
+            batched = any(v.ndim == 3 for v in here.values())
+            shape = (capacity, self._program.blocks[name].size)
+            shape = (self._examples, *shape) if batched else shape
+            block = np.zeros(shape, self._dtype)
+            block[...] = self._program.initial[name]
+            for signal, value in here.items():
+                start = self._slots[signal].offset
+                block[..., :count, start : start + signal.size] = value[..., :count, :]
+            yield name, block

@@ -1,0 +1,1 @@
+"""Running a compiled program with JAX alone (no nengo, no Keras)."""

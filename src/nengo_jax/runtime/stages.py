@@ -1,0 +1,316 @@
+"""Time steps of a program that calls Python in the middle of each step.
+
+The step is cut where Python is called, and each piece is one compiled function.
+Calling a compiled function takes less time than a callback out of a compiled loop,
+errors reach the caller as they are, and user code runs in the caller's own thread.
+
+With one cut, steps are run as ``first | host | turn | host | turn | host | last``:
+the turn is the end of one step and the beginning of the next, so each step takes one
+compiled call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import numpy as np
+from jax import Array
+
+from ..core import Group, Program, Role
+from .memory import read
+from .step import (
+    Memory,
+    Operands,
+    Split,
+    read_operands,
+    run_groups,
+    sample,
+    split_by_time,
+    store,
+)
+
+Call = Callable[..., tuple[np.ndarray, ...]]
+Results = Sequence[np.ndarray]
+Blocks = dict[str, Array | np.ndarray]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What lies between two cuts of a step.
+
+    Attributes
+    ----------
+    before, after : Group or None
+        The host groups on both sides; None at the beginning and the end of the step.
+    numbers : tuple of int
+        Numbers of the groups to run.
+    touched, written : frozenset of str
+        Blocks that the part reads or writes, and those that it writes.
+    """
+
+    before: Group | None
+    numbers: tuple[int, ...]
+    after: Group | None
+    touched: frozenset[str]
+    written: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One compiled function: one part of a step, or the end of one and the next start.
+
+    Attributes
+    ----------
+    takes, fresh, gives : tuple of str
+        Blocks taken from the present step, inputs taken for the next one, results.
+    constants : tuple of Array
+        Blocks and operands that do not change over time.
+    run : callable
+        ``run(constants, taken, fresh, results) -> (given, samples, reads)``.
+    """
+
+    takes: tuple[str, ...]
+    fresh: tuple[str, ...]
+    gives: tuple[str, ...]
+    constants: tuple[Array, ...]
+    run: Callable
+
+    def __call__(self, memory: Blocks, results: Results, inputs: Blocks | None = None):
+        """Run on ``memory``, which gets the new values; return samples and reads."""
+        taken = [memory[name] for name in self.takes]
+        fresh = [inputs[name] for name in self.fresh] if inputs else []
+        given, samples, reads = self.run(self.constants, taken, fresh, list(results))
+        memory.update(zip(self.gives, given, strict=True))
+        if inputs:
+            memory.update(inputs)
+        return samples, reads
+
+
+class HostLoop:
+    """A program with host groups, cut into compiled pieces.
+
+    Parameters
+    ----------
+    program : Program
+    params : mapping of str to Array
+    held : mapping of str to Array
+        Input blocks that never change and have no batch axis.
+    batched : bool
+        Whether all blocks that change have a batch axis.
+    """
+
+    def __init__(self, program: Program, params: Memory, held: Memory, batched: bool):
+        self._program = program
+        self._batched = batched
+        self._split = split_by_time(program, held.keys())
+        prepare = jax.jit(partial(_prepare, program, self._split))
+        self._fixed, self._operands = prepare({**params, **held})
+        self._parts = _cut(program, self._split.each)
+        count = len(self._parts)
+        self._pieces = [self._compile((k,)) for k in range(count)]
+        self._turn = self._compile((count - 1, 0))
+        self._last: tuple[Callable[[], Memory], Blocks, list[Results]] | None = None
+
+    def run(
+        self,
+        state: Memory,
+        inputs: Sequence[Callable[[], Blocks]],
+        call: Callable[[Group, Sequence[Array]], Results],
+    ) -> Iterator[tuple[Sequence[Array], Callable[[], Memory]]]:
+        """Run one step for each item of ``inputs``.
+
+        Parameters
+        ----------
+        state : mapping of str to Array
+        inputs : sequence of callable
+            Called at the beginning of each step; gives the input blocks.
+        call : callable
+            ``call(group, operands) -> results``, the Python work of a host group.
+
+        Yields
+        ------
+        samples : sequence of Array
+            What the probes see after the step.
+        settle : callable
+            ``settle() -> state`` gives the state after the step, should the run end
+            there.
+        """
+        now = inputs[0]()
+        memory: Blocks = {**state, **now}
+        before: Callable[[], Memory] = lambda: state  # noqa: E731
+        _, reads = self._pieces[0](memory, ())
+        for number in range(len(inputs)):
+            history: list[Results] = []
+            for piece, part in zip(self._pieces[1:], self._parts, strict=False):
+                assert part.after is not None
+                history.append(call(part.after, reads))
+                if piece is not self._pieces[-1]:
+                    _, reads = piece(memory, history[-1])
+            settle = partial(self._settle, dict(memory), history[-1], tuple(state))
+            self._last = before, now, history
+            if number + 1 == len(inputs):
+                samples, _ = self._pieces[-1](memory, history[-1])
+                yield samples, partial(_pick, memory, tuple(state))
+                return
+            try:
+                now = inputs[number + 1]()
+            except BaseException:
+                samples, _ = self._pieces[-1](dict(memory), history[-1])
+                yield samples, settle
+                raise
+            samples, reads = self._turn(memory, history[-1], now)
+            yield samples, settle
+            before = settle
+
+    def wires(self) -> Memory:
+        """Values of all wires in the last step, worked out again without compiling."""
+        if self._last is None:
+            return {}
+        before, inputs, history = self._last
+
+        def again(state: Memory, inputs: Blocks, history: list[Results]) -> Memory:
+            memory = {**self._fixed, **state, **inputs}
+            for part, results in zip(self._parts, [None, *history], strict=True):
+                if part.before is not None and results is not None:
+                    store(self._program, part.before, results, memory)
+                memory = run_groups(
+                    self._program, part.numbers, memory, self._operands
+                )
+            return {n: memory[n] for n in self._program.names(Role.WIRE)}
+
+        return (jax.vmap(again) if self._batched else again)(before(), inputs, history)
+
+    def _settle(self, memory: Blocks, results: Results, names: Sequence[str]):
+        memory = dict(memory)
+        self._pieces[-1](memory, results)
+        return _pick(memory, names)
+
+    def _compile(self, order: tuple[int, ...]) -> Piece:
+        """Compile one part, or the last and the first part of the next step."""
+        program = self._program
+        parts = [self._parts[k] for k in order]
+        turn = len(parts) == 2
+        made = {n for part in self._parts[: order[0]] for n in part.written}
+        lasting = {n for role in (Role.STATE, Role.INPUT) for n in program.names(role)}
+        lasting -= set(self._fixed)
+        touched = frozenset().union(*(part.touched for part in parts))
+        later = frozenset().union(*(p.touched for p in self._parts[order[-1] + 1 :]))
+        states = set(program.names(Role.STATE))
+        inputs = set(program.names(Role.INPUT)) - set(self._fixed)
+        takes = (parts[0].touched & (lasting | made)) | (touched & states)
+        fresh = parts[1].touched & inputs if turn else frozenset()
+        written = frozenset().union(*(part.written for part in parts))
+        wires = (parts[-1].written | (made if not turn else set())) & later
+        gives = sorted((written & states) | (wires & written))
+        fixed = sorted(touched & set(self._fixed))
+        known = [k for k in self._operands if any(k[0] in p.numbers for p in parts)]
+        takes, fresh = sorted(takes), sorted(fresh)
+
+        def run(constants, taken, fresh_values, results):
+            base = dict(zip(fixed, constants[: len(fixed)], strict=True))
+            own = dict(zip(known, constants[len(fixed) :], strict=True))
+            memory = {**base, **dict(zip(takes, taken, strict=True))}
+            samples, reads = [], []
+            for number, part in enumerate(parts):
+                if number:  # a new step: only states live on
+                    kept = {n: v for n, v in memory.items() if n in states}
+                    memory = {**base, **kept, **dict(zip(fresh, fresh_values))}
+                if part.before is not None:
+                    store(program, part.before, results, memory)
+                memory = run_groups(program, part.numbers, memory, own)
+                if part.after is None:
+                    samples = sample(program, memory)
+                else:
+                    reads = [read(memory[a.block], a) for a in part.after.reads]
+            return [memory[name] for name in gives], samples, reads
+
+        if self._batched:
+            run = jax.vmap(run, in_axes=(None, 0, 0, 0))
+        constants = (
+            *(self._fixed[name] for name in fixed),
+            *(self._operands[key] for key in known),
+        )
+        return Piece(
+            tuple(takes), tuple(fresh), tuple(gives), constants, jax.jit(run)
+        )
+
+
+def _pick(memory: Blocks, names: Sequence[str]) -> Memory:
+    return {name: memory[name] for name in names}
+
+
+def _prepare(program: Program, split: Split, memory: Memory) -> tuple[Memory, Operands]:
+    fixed = run_groups(program, split.once, memory, {})
+    return fixed, read_operands(program, split, fixed)
+
+
+def _cut(program: Program, numbers: Sequence[int]) -> list[Part]:
+    """Cut a step at its host groups."""
+    parts: list[Part] = []
+    before: Group | None = None
+    run: list[int] = []
+    for number in [*numbers, None]:
+        group = None if number is None else program.groups[number]
+        if group is not None and not group.calls:
+            run.append(number)
+            continue
+        parts.append(_part(program, before, tuple(run), group))
+        before, run = group, []
+    return parts
+
+
+def _part(
+    program: Program, before: Group | None, numbers: tuple[int, ...], after: Group | None
+) -> Part:
+    groups = [program.groups[n] for n in numbers]
+    written = {
+        w.access.block for g in [*groups, before] if g is not None for w in g.writes
+    }
+    reading = [*groups, after] if after is not None else groups
+    touched = written | {a.block for g in reading for a in g.reads}
+    if after is None:
+        touched |= {s.access.block for s in program.samples}
+    return Part(before, numbers, after, frozenset(touched), frozenset(written))
+
+
+def call_group(
+    host: Group,
+    reads: Sequence[Array],
+    calls: Sequence[Mapping[int, Call]],
+    batched: bool,
+    step: int,
+    dt: float,
+) -> Results:
+    """Call the functions of a host group for every example of a batch.
+
+    Parameters
+    ----------
+    host : Group
+    reads : sequence of Array
+        Operands of the group.
+    calls : sequence of mapping of int to callable
+        The functions of each example, by number.
+    batched : bool
+    step : int
+        Number of the step; its time is ``step * dt``.
+    dt : float
+
+    Returns
+    -------
+    list of ndarray
+        What the group writes.
+    """
+    values = [np.asarray(value) for value in reads]
+    columns = []
+    for example, own in enumerate(calls):
+        operands = [v[example] for v in values] if batched else values
+        column: list[np.ndarray] = []
+        for call in host.calls:
+            column += own[call.number](step, step * dt, *operands[call.reads])
+        columns.append(column)
+    if not batched:
+        return columns[0]
+    return [np.stack(values) for values in zip(*columns, strict=True)]

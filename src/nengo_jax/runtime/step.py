@@ -1,0 +1,134 @@
+"""One time step of a program for one example, as pure functions of arrays.
+
+``Memory`` maps block names to arrays. A step reads parameters, states and inputs,
+makes the wires and returns all that it wrote.
+
+What depends on nothing that changes over time is computed once, before the loop over
+time: groups that read only constant blocks (biases, constant nodes, a held image and
+what follows from it), and operands that are gathered from constant blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from ..core import Access, Group, Mode, Program, Role
+from .memory import read, write
+
+Memory = dict[str, Array]
+Operands = Mapping[tuple[int, int], Array]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Groups that run once, groups that run in each step, operands read once.
+
+    Attributes
+    ----------
+    once, each : tuple of int
+        Numbers of the groups, in order.
+    operands : tuple of (int, int)
+        Group and operand numbers of operands of ``each`` that never change.
+    """
+
+    once: tuple[int, ...]
+    each: tuple[int, ...]
+    operands: tuple[tuple[int, int], ...]
+
+
+def split_by_time(program: Program, constant_inputs: Collection[str]) -> Split:
+    """Find out what does not change over time.
+
+    Parameters
+    ----------
+    program : Program
+    constant_inputs : collection of str
+        Input blocks that hold the same values in all steps.
+    """
+    changing = {n for n in program.names(Role.INPUT) if n not in constant_inputs}
+    changing |= set(program.names(Role.STATE))
+    once: list[int] = []
+    each: list[int] = []
+    operands: list[tuple[int, int]] = []
+    for number, group in enumerate(program.groups):
+        touched = [a.block for a in group.reads]
+        targets = [w.access.block for w in group.writes]
+        if group.run is not None and not changing.intersection(touched + targets):
+            once.append(number)
+            continue
+        each.append(number)
+        operands += [
+            (number, k) for k, name in enumerate(touched) if name not in changing
+        ]
+        changing.update(targets)
+    settled = {name for name in program.blocks if name not in changing}
+    kept = [(g, k) for g, k in operands if program.groups[g].reads[k].block in settled]
+    return Split(tuple(once), tuple(each), tuple(kept))
+
+
+def read_operands(program: Program, split: Split, memory: Memory) -> Operands:
+    """Read the operands that never change."""
+    return {
+        (g, k): read(memory[access.block], access)
+        for g, k in split.operands
+        for access in [program.groups[g].reads[k]]
+    }
+
+
+def run_groups(
+    program: Program, numbers: Sequence[int], memory: Memory, operands: Operands
+) -> Memory:
+    """Run groups in order.
+
+    Parameters
+    ----------
+    program : Program
+    numbers : sequence of int
+        Numbers of the groups.
+    memory : mapping of str to Array
+        All blocks that exist so far.
+    operands : mapping of (group, operand) to Array
+        Operands that are known already.
+
+    Returns
+    -------
+    dict of str to Array
+        The memory after the step.
+    """
+    memory = dict(memory)
+    for number in numbers:
+        group = program.groups[number]
+        assert group.run is not None
+        values = [
+            operands[number, k]
+            if (number, k) in operands
+            else read(memory[access.block], access)
+            for k, access in enumerate(group.reads)
+        ]
+        store(program, group, group.run(*values), memory)
+    return memory
+
+
+def store(
+    program: Program, group: Group, values: Sequence[Array], memory: Memory
+) -> None:
+    """Write the results of a group into ``memory``, in place."""
+    for target, value in zip(group.writes, values, strict=True):
+        name = target.access.block
+        if name not in memory:
+            memory[name] = _empty(program, target.access, target.mode)
+        memory[name] = write(memory[name], target.access, value, target.mode)
+
+
+def _empty(program: Program, access: Access, mode: Mode) -> Array:
+    block = program.blocks[access.block]
+    return jnp.zeros(block.size, block.dtype)
+
+
+def sample(program: Program, memory: Memory) -> list[Array]:
+    """Read all that is recorded, after the last update of a step."""
+    return [read(memory[s.access.block], s.access).reshape(-1) for s in program.samples]

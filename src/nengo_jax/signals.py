@@ -1,0 +1,142 @@
+"""The values of all signals between two runs, to read and to write.
+
+A value that has been looked at once is mirrored in NumPy: what a user writes into it,
+in place, takes effect in the next run, and after the run it shows the new values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from nengo.builder import Model
+from nengo.builder.signal import Signal
+
+from .compiler.layout import Slot
+from .engine import Engine
+from .families.products import sparse_coordinates
+
+
+class Signals(Mapping[Signal, np.ndarray]):
+    """Map from signal to live array.
+
+    Shapes are those of the signals; states of a batch have a leading batch axis.
+
+    Parameters
+    ----------
+    model : Model
+    engine : Engine
+    """
+
+    def __init__(self, model: Model, engine: Engine):
+        self._model = model
+        self._engine = engine
+        self._mirrors: dict[str, np.ndarray] = {}
+        self._others: dict[Signal, np.ndarray] = {}
+
+    def __getitem__(self, signal: Signal) -> np.ndarray:
+        if not isinstance(signal, Signal):
+            raise KeyError(f"{signal!r} is not a Signal. Take one from sim.model.sig.")
+        model, base = self._model, signal.base
+        if base is model.step:
+            return np.array(self._engine.n_steps, base.dtype)
+        if base is model.time:
+            return np.array(self._engine.n_steps * model.dt, base.dtype)
+        slot = self._engine.compiled.layout.slots.get(base)
+        if slot is None:
+            return self._beside_blocks(signal)
+        if base.sparse:
+            return _sparse_matrix(signal, self._mirror(slot.block), slot)
+        return _view(signal, self._mirror(slot.block), slot)
+
+    def __setitem__(self, signal: Signal, value: np.ndarray) -> None:
+        """Write a value; the next run starts from it."""
+        self[signal][...] = value
+
+    def __iter__(self) -> Iterator[Signal]:
+        seen = dict.fromkeys(
+            signal for op in self._model.operators for signal in op.all_signals
+        )
+        return iter(dict.fromkeys([*(signal.base for signal in seen), *seen]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def push(self) -> None:
+        """Give the engine what was written into mirrors since the last run."""
+        for name, mirror in self._mirrors.items():
+            current = self._engine.peek(name)
+            if current is not None and not np.array_equal(mirror, current):
+                self._engine.poke(name, mirror)
+
+    def pull(self) -> None:
+        """Show the values after a run in all mirrors."""
+        for name, mirror in self._mirrors.items():
+            current = self._engine.peek(name)
+            if current is not None:
+                mirror[...] = current
+
+    def _mirror(self, name: str) -> np.ndarray:
+        if name not in self._mirrors:
+            value = self._engine.peek(name)
+            if value is None:
+                block = self._engine.compiled.program.blocks[name]
+                value = self._initial_wire(name, block.size, block.dtype)
+            self._mirrors[name] = np.array(value)
+        return self._mirrors[name]
+
+    def _initial_wire(self, name: str, size: int, dtype: np.dtype) -> np.ndarray:
+        values = np.zeros(size, dtype)
+        for base, slot in self._engine.compiled.layout.slots.items():
+            if slot.block == name:
+                here = slice(slot.offset, slot.offset + base.size)
+                values[here] = base.initial_value.reshape(-1)
+        batch = self._engine.batch_size
+        return values if batch is None else np.tile(values, (batch, 1))
+
+    def _beside_blocks(self, signal: Signal) -> np.ndarray:
+        base = signal.base
+        value = self._engine.host_signal(base)
+        if value is None:
+            if base not in self._others:
+                initial = base.initial_value
+                self._others[base] = initial if base.sparse else np.array(initial)
+            value = self._others[base]
+        if base.sparse:
+            return value
+        slot = Slot("", 0, False)
+        return _view(signal, value.reshape(*value.shape[: -base.ndim or None], -1), slot)
+
+
+def _view(signal: Signal, block: np.ndarray, slot: Slot) -> np.ndarray:
+    """See a signal in its block, without a copy."""
+    strides = signal.elemstrides
+    offset = slot.offset + signal.elemoffset
+    if slot.by_column:
+        rows, columns = signal.base.shape
+        first, second = divmod(signal.elemoffset, columns)
+        offset = slot.offset + second * rows + first
+        strides = tuple(_by_column(s, columns, rows) for s in strides)
+    size = block.itemsize
+    lead = block.shape[:-1]
+    return np.ndarray(
+        (*lead, *signal.shape),
+        block.dtype,
+        buffer=block,
+        offset=offset * size,
+        strides=(*block.strides[:-1], *(s * size for s in strides)),
+    )
+
+
+def _by_column(stride: int, columns: int, rows: int) -> int:
+    """Stride in a matrix stored by column, from the one in a matrix stored by row."""
+    down, across = divmod(stride, columns)
+    return down + across * rows
+
+
+def _sparse_matrix(signal: Signal, block: np.ndarray, slot: Slot):
+    from scipy.sparse import csr_matrix
+
+    row, column = sparse_coordinates(signal)
+    data = block[slot.offset : slot.offset + len(row)]
+    return csr_matrix((data, (row, column)), shape=signal.shape)

@@ -1,0 +1,403 @@
+"""The Simulator: nengo's interface on top of the engine."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import jax
+import nengo
+import numpy as np
+from nengo import Node
+from nengo.builder import Model
+from nengo.exceptions import ReadonlyError, SimulatorClosed, ValidationError
+from nengo.utils.progress import Progress, ProgressBar, ProgressTracker
+
+from .compiler import build_model, compile_model, host_warning
+from .data import SimulationData, check_data, check_network
+from .engine import Engine
+from .signals import Signals
+
+logger = logging.getLogger(__name__)
+
+DTYPES = ("float16", "float32", "float64")
+_MAX_SEED = np.iinfo(np.int32).max
+
+
+class Simulator:
+    """Simulates a nengo network; takes the place of :class:`nengo.Simulator`.
+
+    Parameters
+    ----------
+    network : Network or None
+        What to simulate. None if ``model`` is already built.
+    dt : float
+        Length of a time step in seconds.
+    seed : int or None
+        Seed of all processes that have none of their own. None means
+        ``network.seed + 1``, or a random number if the network has no seed.
+    model : nengo.builder.Model or None
+        A model to build into, or one that is built.
+    progress_bar : bool or ProgressBar
+        Whether, or how, to show the progress of building and running.
+    optimize : bool
+        Whether operators may be merged. False starts faster and runs slower.
+    minibatch_size : int or None
+        Number of examples that are simulated at once, each with its own inputs,
+        noise and learned weights. None means one, and leaves out the batch axis in
+        ``sim.data``. Example k has the noise of a simulation with ``seed + k``.
+    dtype : str or dtype
+        Precision of the simulation: "float32", "float64" or "float16".
+    device : str, jax.Device or None
+        Where to simulate, for instance "cpu" or "gpu". None leaves it to JAX.
+
+    Attributes
+    ----------
+    data : SimulationData
+        ``data[probe]`` is what was recorded.
+    model : nengo.builder.Model
+    signals : Signals or None
+        Live values of all signals, to read and write between runs; None once closed.
+    closed : bool
+    seed : int
+    progress_bar, optimize, minibatch_size
+        As given.
+
+    Examples
+    --------
+    >>> import nengo, nengo_jax
+    >>> with nengo.Network(seed=1) as network:
+    ...     stimulus = nengo.Node(0.5)
+    ...     ensemble = nengo.Ensemble(100, 1)
+    ...     _ = nengo.Connection(stimulus, ensemble)
+    ...     probe = nengo.Probe(ensemble, synapse=0.05)
+    >>> with nengo_jax.Simulator(network, progress_bar=False) as sim:
+    ...     sim.run(0.5)
+    >>> sim.data[probe].shape
+    (500, 1)
+    >>> abs(sim.data[probe][-1, 0] - 0.5) < 0.05
+    True
+    """
+
+    def __init__(
+        self,
+        network: nengo.Network | None,
+        dt: float = 0.001,
+        seed: int | None = None,
+        model: Model | None = None,
+        progress_bar: bool | ProgressBar = True,
+        optimize: bool = True,
+        minibatch_size: int | None = None,
+        dtype: Any = "float32",
+        device: Any = None,
+    ):
+        self.closed = True  # until everything has been built
+        self.progress_bar = progress_bar
+        self.optimize = optimize
+        self.minibatch_size = _check_batch_size(minibatch_size)
+        self.dtype = _check_dtype(dtype)
+        self.device = device
+        check_network(network, model)
+        self.model = build_model(network, model, dt, progress_bar)
+        if seed is None and network is not None and network.seed is not None:
+            seed = network.seed + 1
+        self.seed = np.random.randint(_MAX_SEED) if seed is None else seed
+        compiled = compile_model(self.model, self.dtype, optimize)
+        host_warning(compiled)
+        self._engine = Engine(compiled, minibatch_size, _find_device(device))
+        self._engine.start(self.seed)
+        self.signals: Signals | None = Signals(self.model, self._engine)
+        self.data = SimulationData(self.model.params, minibatch_size)
+        self.closed = False
+        self.clear_probes()
+
+    # -- life cycle
+
+    def __enter__(self) -> Simulator:
+        if self.closed:
+            raise SimulatorClosed("Cannot re-open after simulator is closed")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "closed", True):
+            warnings.warn(
+                f"Simulator with model={self.model} was deallocated while open. Use "
+                "it in a with statement, or call its close method.",
+                ResourceWarning,
+                stacklevel=2,
+            )
+
+    def close(self) -> None:
+        """End the simulation; recorded data stay readable."""
+        self.closed = True
+        self.signals = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        signals = {}
+        if self.signals is not None:
+            slots = self._engine.compiled.layout.slots
+            signals = {s: np.array(self.signals[s]) for s in slots if not s.sparse}
+        return {
+            "arguments": {
+                "dt": self.dt,
+                "seed": self.seed,
+                "model": self.model,
+                "progress_bar": self.progress_bar,
+                "optimize": self.optimize,
+                "minibatch_size": self.minibatch_size,
+                "dtype": self.dtype.name,
+                "device": self.device,
+            },
+            "signals": signals,
+            "n_steps": self.n_steps,
+            "samples": {probe: self.data.raw[probe] for probe in self.model.probes},
+            "closed": self.closed,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        samples = {probe: list(rows) for probe, rows in state["samples"].items()}
+        self.__init__(None, **state["arguments"])
+        assert self.signals is not None
+        for signal, value in state["signals"].items():
+            self.signals[signal] = value
+        self._engine.n_steps = state["n_steps"]
+        for probe, rows in samples.items():
+            self.data.raw[probe].extend(rows)
+        if state["closed"]:
+            self.close()
+
+    # -- clock
+
+    @property
+    def dt(self) -> float:
+        """Length of a time step in seconds."""
+        return self.model.dt
+
+    @dt.setter
+    def dt(self, value: float) -> None:
+        raise ReadonlyError(attr="dt", obj=self)
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps since the last reset."""
+        return self._engine.n_steps
+
+    @property
+    def time(self) -> float:
+        """Simulated time since the last reset, in seconds."""
+        return float(self.n_steps * self.dt)
+
+    @property
+    def step_order(self) -> list[Any]:
+        """The model's operators."""
+        return list(self.model.operators)
+
+    def trange(
+        self, dt: float | None = None, sample_every: float | None = None
+    ) -> np.ndarray:
+        """Return the times of the steps, or of the samples of a probe.
+
+        Parameters
+        ----------
+        dt : float or None
+            Old name of ``sample_every``.
+        sample_every : float or None
+            Sampling period in seconds; None means every step.
+
+        Returns
+        -------
+        ndarray, shape (samples,)
+            The first step ends at ``dt``.
+        """
+        if dt is not None:
+            if sample_every is not None:
+                raise ValidationError(
+                    "Cannot specify both `dt` and `sample_every`. Use `sample_every`.",
+                    attr="dt",
+                    obj=self,
+                )
+            warnings.warn(
+                "`dt` is deprecated. Use `sample_every` instead.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            sample_every = dt
+        period = 1 if sample_every is None else sample_every / self.dt
+        steps = np.arange(1, self.n_steps + 1)
+        return self.dt * steps[steps % period < 1]
+
+    # -- running
+
+    def step(self, data: Mapping[Node, np.ndarray] | None = None) -> None:
+        """Advance by one step.
+
+        Parameters
+        ----------
+        data : mapping of Node to array, shape (batch, 1, size), or None
+        """
+        self.run_steps(1, data, progress_bar=False)
+
+    def run(
+        self,
+        time_in_seconds: float,
+        data: Mapping[Node, np.ndarray] | None = None,
+        progress_bar: bool | ProgressBar | None = None,
+    ) -> None:
+        """Advance by some time, rounded to whole steps.
+
+        Parameters
+        ----------
+        time_in_seconds : float
+        data, progress_bar
+            As for :meth:`run_steps`.
+
+        Raises
+        ------
+        ValidationError
+            If the time is negative.
+        """
+        if not time_in_seconds >= 0:
+            raise ValidationError(
+                f"Must be positive (got {time_in_seconds:g})",
+                attr="time_in_seconds",
+                obj=self,
+            )
+        steps = int(np.round(float(time_in_seconds) / self.dt))
+        if steps == 0:
+            self._check_open()
+            warnings.warn(
+                f"{time_in_seconds} results in running for 0 timesteps. Simulator "
+                f"still at time {self.time}.",
+                stacklevel=2,
+            )
+            return
+        logger.info(
+            "Running %s for %f seconds, or %d steps",
+            self.model.label,
+            time_in_seconds,
+            steps,
+        )
+        self.run_steps(steps, data, progress_bar)
+
+    def run_steps(
+        self,
+        steps: int,
+        data: Mapping[Node, np.ndarray] | None = None,
+        progress_bar: bool | ProgressBar | None = None,
+    ) -> None:
+        """Advance by a number of steps.
+
+        Parameters
+        ----------
+        steps : int
+        data : mapping of Node to array, shape (batch, steps, size), or None
+            Values for input nodes, in place of their own output. The batch axis may
+            be left out if ``minibatch_size`` is None.
+        progress_bar : bool, ProgressBar or None
+            None means what the simulator was made with.
+
+        Raises
+        ------
+        ValidationError
+            If ``steps`` is negative or ``data`` do not fit the network.
+        SimulatorClosed
+            If the simulator has been closed.
+        """
+        self._check_open()
+        if isinstance(data, (bool, ProgressBar)):
+            data, progress_bar = None, data  # nengo's order of arguments
+        steps = _check_steps(steps)
+        inputs = check_data(data, self.model, steps, self.minibatch_size)
+        bar = self.progress_bar if progress_bar is None else progress_bar
+        assert self.signals is not None
+        self.signals.push()
+        try:
+            with ProgressTracker(
+                bar, Progress("Simulating", "Simulation", steps)
+            ) as tracker:
+                for recorded in self._engine.run(steps, inputs):
+                    for probe, rows in zip(
+                        self.model.probes, recorded.rows, strict=True
+                    ):
+                        self.data.raw[probe].extend(rows)
+                    if recorded.steps:
+                        tracker.total_progress.step(recorded.steps)
+        finally:
+            self.signals.pull()
+
+    def clear_probes(self) -> None:
+        """Forget all recorded data."""
+        for probe in self.model.probes:
+            self.model.params[probe] = []
+        self.data.reset()
+
+    def reset(self, seed: int | None = None) -> None:
+        """Go back to the state before the first step and forget recorded data.
+
+        Parameters
+        ----------
+        seed : int or None
+            A new seed for processes; None keeps the present one.
+        """
+        self._check_open()
+        if seed is not None:
+            self.seed = seed
+        self._engine.reset(self.seed)
+        assert self.signals is not None
+        self.signals.pull()
+        self.clear_probes()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise SimulatorClosed("Simulator cannot run because it is closed.")
+
+
+def _check_steps(steps: int) -> int:
+    if not isinstance(steps, (int, np.integer)) or steps < 0:
+        raise ValidationError(
+            f"Must be a whole number of steps, 0 or more (got {steps!r})", attr="steps"
+        )
+    return int(steps)
+
+
+def _check_batch_size(size: int | None) -> int | None:
+    if size is not None and (not isinstance(size, (int, np.integer)) or size < 1):
+        raise ValidationError(
+            f"Must be a positive integer or None (got {size!r})", attr="minibatch_size"
+        )
+    return None if size is None else int(size)
+
+
+def _check_dtype(dtype: Any) -> np.dtype:
+    try:
+        checked = np.dtype(dtype)
+    except TypeError:
+        checked = None
+    if checked is None or checked.name not in DTYPES:
+        raise ValidationError(
+            f"Must be one of {', '.join(DTYPES)} (got {dtype!r})", attr="dtype"
+        )
+    return checked
+
+
+def _find_device(device: Any) -> jax.Device | None:
+    if device is None or isinstance(device, jax.Device):
+        return device
+    kind, _, number = str(device).strip("/").partition(":")
+    try:
+        return jax.devices(kind)[int(number or 0)]
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise ValidationError(
+            f"No device {device!r}. Available: {jax.devices()}", attr="device"
+        ) from error

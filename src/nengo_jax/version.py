@@ -1,0 +1,3 @@
+"""Version of the package."""
+
+version = "0.1.0"
