@@ -140,6 +140,16 @@ class Engine:
                 raise error
             done += count
 
+    def _record(self, steps: int, rows: list[np.ndarray]) -> Recorded:
+        """Give the rows of each probe the shape of what it probes."""
+        lead = () if self.batch_size is None else (self.batch_size,)
+        samples = self.compiled.program.samples
+        shaped = [
+            value.reshape(len(value), *lead, *probe.access.shape)
+            for value, probe in zip(rows, samples, strict=True)
+        ]
+        return Recorded(steps, shaped)
+
     def _pace(self, count: int, seconds: float) -> None:
         """Choose pieces so long that calling is cheap, and so short that one can stop."""
         if seconds < _CHUNK_SECONDS / 2 and count == self._steps_per_call:
@@ -166,10 +176,10 @@ class Engine:
         self.state, self.wires = chunk.state, chunk.wires
         self.n_steps += count
         kept = [
-            _time_first(np.asarray(buffer)[..., : row[-1], :])
+            _time_first(np.asarray(buffer)[..., : row[-1], :], self.batch_size)
             for buffer, row in zip(chunk.samples, rows, strict=True)
         ]
-        return Recorded(count, kept), error
+        return self._record(count, kept), error
 
     def _chunk_function(self, capacity: int, batched: Inputs) -> Callable:
         key = (capacity, *(tuple(sorted(part.items())) for part in batched))
@@ -199,7 +209,7 @@ class Engine:
             error = raised
         if settle is not None:
             self.state = settle()
-        return Recorded(done, [_stack(kept) for kept in rows]), error
+        return self._record(done, [_stack(kept) for kept in rows]), error
 
     def _call_host(self, group: Group, reads: Sequence[jax.Array]):
         return call_group(
@@ -314,8 +324,8 @@ def _with_batch(value: np.ndarray, size: int) -> np.ndarray:
     return value if value.ndim == 2 else np.broadcast_to(value, (size, *value.shape))
 
 
-def _time_first(buffer: np.ndarray) -> np.ndarray:
-    return buffer if buffer.ndim == 2 else np.swapaxes(buffer, 0, 1)
+def _time_first(buffer: np.ndarray, batch_size: int | None) -> np.ndarray:
+    return buffer if batch_size is None else np.swapaxes(buffer, 0, 1)
 
 
 def _stack(rows: list[np.ndarray]) -> np.ndarray:
