@@ -85,7 +85,7 @@ def compile_model(
     groups = plan(tasks, layout, settings, optimize)
     program = _program(model, groups, layout)
     check(program)
-    starters = starters_of(model, tasks, sources, roles, optimize)
+    starters = starters_of(model, tasks, sources, roles)
     return Compiled(program, layout, sources, starters, streams, (model.step, model.time))
 
 

@@ -33,6 +33,8 @@ def dependents_of(operators: Sequence[Operator]) -> list[list[int]]:
     for number, op in enumerate(operators):
         for stage, name in enumerate(_STAGES):
             for signal in getattr(op, name):
+                if signal.size == 0:
+                    continue
                 uses[signal.base][stage].append((number, *_extent(signal)))
     later: list[set[int]] = [set() for _ in operators]
     for base, stages in uses.items():

@@ -1,33 +1,37 @@
-"""The order in which the reference makes the steps of its operators.
+"""What a reset starts anew, in the order of the reference.
 
 At each reset the reference walks through its operators and lets every process that
-has no seed draw one. So the noise of a seeded model depends on that order, which in
-turn depends on nengo's optimizer. Where noise is at stake, nengo's own functions find
-the order, on copies.
+has no seed draw one, processes that need none included. So the noise of a seeded
+model depends on the order of its operators. Where noise is at stake, nengo's own
+functions find that order.
+
+It is the order of ``nengo.Simulator(optimize=False)``. With its optimizer, which
+merges operators in an order that changes from run to run, the reference gives the
+same numbers for most models, and no reproducible ones for the others.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from nengo.builder import Model
 from nengo.builder.operator import Operator
-from nengo.builder.optimizer import optimize as merge_operators
 from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
+from nengo.processes import Piecewise, PresentInput
+from nengo.synapses import LinearFilter, Triangle
 from nengo.utils.graphs import toposort
 from nengo.utils.simulator import operator_dependency_graph
-from nengo.utils.stdlib import OrderedSet
 
 from ..core import Role
 from ..families import HostPlace
 from .roles import Task, is_shared
 from .sources import Source
+
+_WITHOUT_CHANCE = (LinearFilter, Triangle, PresentInput, Piecewise)
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,8 @@ def starters_of(
     tasks: Sequence[Task],
     sources: Sequence[Source],
     roles: Mapping[Signal, Role],
-    optimize: bool,
 ) -> tuple[Starter, ...]:
-    """List what a reset starts, in the order of the reference.
+    """List what a reset starts.
 
     Parameters
     ----------
@@ -65,8 +68,6 @@ def starters_of(
     tasks : sequence of Task
     sources : sequence of Source
     roles : mapping of Signal to Role
-    optimize : bool
-        Whether the reference would merge operators first.
     """
     place = HostPlace(
         model.dt, model.step, model.time, lambda s: is_shared(s, roles, model)
@@ -78,23 +79,25 @@ def starters_of(
     for number, task in enumerate(tasks):
         if task.family.host is not None:
             started[task.op] = Starter(_start_call(task, place), call=number)
-    noisy = any(_depends_on_order(op) for op in started)
-    ordered = _execution_order(model, optimize) if noisy else list(started)
-    starters = [
+    if not any(_depends_on_seed(op) for op in started):
+        return tuple(started.values())
+    ordered = toposort(operator_dependency_graph(model.operators))
+    return tuple(
         started.get(op) or Starter(_draw_seed(op))
         for op in ordered
-        if op in started or (noisy and isinstance(op, SimProcess))
-    ]
-    return tuple(starters)
+        if op in started or isinstance(op, SimProcess)
+    )
 
 
-def _depends_on_order(op: Operator) -> bool:
+def _depends_on_seed(op: Operator) -> bool:
     """Whether the values of an operator may depend on a seed that it draws."""
-    return not isinstance(op, SimProcess) or op.process.seed is None
+    if isinstance(op, SimProcess):
+        return op.process.seed is None and not isinstance(op.process, _WITHOUT_CHANCE)
+    return type(op).__module__.split(".")[0] != "nengo"
 
 
-def _start_source(source: Source):
-    def start(rng: np.random.RandomState, element: int):
+def _start_source(source: Source) -> Callable:
+    def start(rng: np.random.RandomState, element: int) -> Any:
         assert source.start is not None
         if isinstance(source.op, SimProcess):
             rng = source.op.process.get_rng(rng)
@@ -103,40 +106,18 @@ def _start_source(source: Source):
     return start
 
 
-def _start_call(task: Task, place: HostPlace):
-    def start(rng: np.random.RandomState, element: int):
+def _start_call(task: Task, place: HostPlace) -> Callable:
+    def start(rng: np.random.RandomState, element: int) -> Any:
         assert task.family.host is not None
         return task.family.host.start(task.op, place, rng, element)
 
     return start
 
 
-def _draw_seed(op: SimProcess):
+def _draw_seed(op: SimProcess) -> Callable:
     """A process that runs natively draws its seed as well, though it needs none."""
 
     def start(rng: np.random.RandomState, element: int) -> None:
         op.process.get_rng(rng)
 
     return start
-
-
-def _execution_order(model: Model, optimize: bool) -> list[Operator]:
-    """Return the operators of a model in the order of the reference."""
-    twins = {op: _twin(op) for op in model.operators}
-    originals = {twin: op for op, twin in twins.items()}
-    graph = {
-        twins[op]: OrderedSet(twins[after] for after in later)
-        for op, later in operator_dependency_graph(model.operators).items()
-    }
-    if optimize:
-        merged: list[Operator] = []
-        shadow = SimpleNamespace(operators=merged, sig={}, add_op=merged.append)
-        merge_operators(shadow, graph)
-    return [originals[twin] for twin in toposort(graph) if twin in originals]
-
-
-def _twin(op: Operator) -> Operator:
-    twin = copy.copy(op)
-    twin.sets, twin.incs = list(op.sets), list(op.incs)
-    twin.reads, twin.updates = list(op.reads), list(op.updates)
-    return twin

@@ -112,7 +112,7 @@ class _Schedule:
 def _merge_key(task: Task, number: int, merge: bool) -> Hashable:
     if task.family.host is not None:
         return "host"  # one crossing to the host runs all that is ready there
-    return (task.family.name, task.family.key(task.op) if merge else number)
+    return task.family.name, task.family.key(task.op) if merge else number
 
 
 def _depths(tasks: Sequence[Task], dependents: Sequence[Sequence[int]]) -> np.ndarray:

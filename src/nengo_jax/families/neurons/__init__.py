@@ -19,7 +19,12 @@ from .adaptive import ADAPTIVE_LIF, ADAPTIVE_LIF_RATE, IZHIKEVICH
 from .lif import LIF, LIF_RATE
 from .model import NeuronModel
 from .rate import RECTIFIED_LINEAR, SIGMOID, SPIKING_RECTIFIED_LINEAR, TANH
-from .spiking import POISSON_SPIKING, REGULAR_SPIKING, STOCHASTIC_SPIKING
+from .spiking import (
+    POISSON_SPIKING,
+    REGULAR_SPIKING,
+    RNG_STATE,
+    STOCHASTIC_SPIKING,
+)
 
 MODELS: dict[type[NeuronType], NeuronModel] = {
     model.neuron_type: model
@@ -61,8 +66,8 @@ def is_native(op: SimNeurons) -> bool:
 def _key(op: SimNeurons) -> Hashable:
     model = model_of(op.neurons)
     assert model is not None
-    sizes = (op.J.size,) if model.random else None  # a random stream belongs to one op
-    return model.neuron_type, model.variant(op.neurons), sizes
+    stream = op.state[RNG_STATE] if model.random else None  # never shared
+    return model.neuron_type, model.variant(op.neurons), stream
 
 
 def _states(op: SimNeurons) -> tuple[Operand, ...]:
