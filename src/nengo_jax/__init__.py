@@ -1,4 +1,4 @@
-"""Nengo models compiled with JAX: simulated fast, in batches, and trained with Keras."""
+"""Nengo models compiled with JAX: simulated fast and in batches."""
 
 import os
 import sys

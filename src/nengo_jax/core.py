@@ -131,7 +131,9 @@ class Group:
     """Operators that run as one batched computation.
 
     ``run`` maps the arrays of ``reads`` to the arrays of ``writes``. A group with
-    ``calls`` runs on the host instead and has no ``run``.
+    ``calls`` runs on the host instead and has no ``run``. A group that is not
+    ``live`` makes wires that no state, probe or host call depends on; it is run only
+    to look at them.
     """
 
     family: str
@@ -140,6 +142,7 @@ class Group:
     writes: tuple[Write, ...]
     run: Run | None = None
     calls: tuple[HostCall, ...] = ()
+    live: bool = True
 
 
 @dataclass(frozen=True)

@@ -158,4 +158,3 @@ def check_network(network: Any, model: Any) -> None:
         raise ValidationError(
             f"Must be a nengo.Network, not {type(network).__name__}", attr="network"
         )
-

@@ -7,10 +7,10 @@ recorded, some steps at a time. What a user sees of it is the Simulator.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,12 +52,12 @@ class Engine:
         self,
         compiled: Compiled,
         batch_size: int | None = None,
-        device: jax.Device | None = None,
+        device: Any = None,
     ):
         self.compiled = compiled
         self.batch_size = batch_size
         self.n_steps = 0
-        self.wires: dict[str, jax.Array] = {}
+        self._wires: Callable[[], Mapping[str, jax.Array]] = dict
         self.samplers: list[dict[int, Sampler]] = []
         self.calls: list[dict[int, Call]] = []
         self._device = device
@@ -68,6 +68,7 @@ class Engine:
         self._loop: HostLoop | None = None
         self._loop_source: tuple | None = None
         self._constants_vary = False
+        self._settle: Callable[[], Mapping[str, jax.Array]] | None = None
         with self.context():
             self.params = self._initial(Role.PARAM)
             self.state = self._initial(Role.STATE)
@@ -95,7 +96,7 @@ class Engine:
             self.params = self._initial(Role.PARAM)
         self.constants = self.compiled.program.initial.get(CONSTANTS)
         self.n_steps = 0
-        self.wires = {}
+        self._wires = dict
         self.start(seed)
 
     def start(self, seed: int) -> None:
@@ -132,7 +133,7 @@ class Engine:
             count = min(steps - done, self._steps_per_call, capacity)
             part = {s: v[..., done : done + count, :] for s, v in data.items()}
             started = time.perf_counter()
-            with self.context():
+            with self.context(), np.errstate(invalid="raise", divide="ignore"):
                 recorded, error = advance(count, capacity, part)
             self._pace(count, time.perf_counter() - started)
             yield recorded
@@ -151,7 +152,7 @@ class Engine:
         return Recorded(steps, shaped)
 
     def _pace(self, count: int, seconds: float) -> None:
-        """Choose pieces so long that calling is cheap, and so short that one can stop."""
+        """Choose pieces long enough to be cheap and short enough to stop between."""
         if seconds < _CHUNK_SECONDS / 2 and count == self._steps_per_call:
             self._steps_per_call = min(2 * self._steps_per_call, self._capacity)
         elif seconds > 2 * _CHUNK_SECONDS:
@@ -171,23 +172,38 @@ class Engine:
             {name: value.ndim == 3 for name, value in sequences.items()},
         )
         rows = sample_rows(program, self.n_steps + 1, count, capacity)
-        function = self._chunk_function(capacity, batched)
-        chunk = function(self.params, self.state, inputs, rows, np.int32(count))
-        self.state, self.wires = chunk.state, chunk.wires
+        arguments = (self.params, self.state, inputs, rows, np.int32(count))
+        chunk = self._chunk_function(capacity, batched)(*arguments)
+        self.state = chunk.state
+        self._wires = partial(self._device_wires, capacity, batched, arguments)
         self.n_steps += count
         kept = [
-            _time_first(np.asarray(buffer)[..., : row[-1], :], self.batch_size)
+            # a copy, as a view would keep the whole buffer in memory
+            _time_first(
+                np.array(np.asarray(buffer)[..., : row[-1], :]), self.batch_size
+            )
             for buffer, row in zip(chunk.samples, rows, strict=True)
         ]
         return self._record(count, kept), error
 
-    def _chunk_function(self, capacity: int, batched: Inputs) -> Callable:
-        key = (capacity, *(tuple(sorted(part.items())) for part in batched))
+    def _chunk_function(
+        self, capacity: int, batched: Inputs, keep_wires: bool = False
+    ) -> Callable:
+        flags = (tuple(sorted(part.items())) for part in batched)
+        key = (capacity, keep_wires, *flags)
         if key not in self._compiled_chunks:
             axes = None if self.batch_size is None else batched
             program = self.compiled.program
-            self._compiled_chunks[key] = compile_chunk(program, capacity, axes)
+            self._compiled_chunks[key] = compile_chunk(
+                program, capacity, axes, keep_wires
+            )
         return self._compiled_chunks[key]
+
+    def _device_wires(self, capacity: int, batched: Inputs, arguments: tuple):
+        """Run the last piece again, for the wires that were not kept."""
+        return self._chunk_function(capacity, batched, keep_wires=True)(
+            *arguments
+        ).wires
 
     # -- one step at a time, with Python in between
 
@@ -195,11 +211,11 @@ class Engine:
         samples = self.compiled.program.samples
         rows: list[list[np.ndarray]] = [[] for _ in samples]
         first, done, error = self.n_steps + 1, 0, None
-        settle = None
         inputs = [partial(self._inputs_of_step, first, k, data) for k in range(count)]
         try:
             loop = self._host_loop(data)
             for values, settle in loop.run(self.state, inputs, self._call_host):
+                self._settle = settle
                 self.n_steps += 1
                 done += 1
                 for probe, value, kept in zip(samples, values, rows, strict=True):
@@ -207,8 +223,11 @@ class Engine:
                         kept.append(np.asarray(value))
         except BaseException as raised:
             error = raised
-        if settle is not None:
-            self.state = settle()
+        if self._settle is not None:
+            self.state = dict(self._settle())
+            self._settle = None
+            assert self._loop is not None
+            self._wires = self._loop.wires
         return self._record(done, [_stack(kept) for kept in rows]), error
 
     def _call_host(self, group: Group, reads: Sequence[jax.Array]):
@@ -221,7 +240,7 @@ class Engine:
             self.compiled.program.dt,
         )
 
-    def _inputs_of_step(self, first: int, k: int, data: Data) -> dict[str, np.ndarray]:
+    def _inputs_of_step(self, first: int, k: int, data: Data) -> dict[str, Any]:
         part = {signal: value[..., k : k + 1, :] for signal, value in data.items()}
         fed = self._feeder.take(self.samplers, first + k, 1, 1, part)
         if fed.error is not None:
@@ -262,10 +281,10 @@ class Engine:
             return np.asarray(self.state[name])
         if name == CONSTANTS:
             return self.constants
-        if self._on_host and self._loop is not None:
-            with self.context():
-                self.wires = self._loop.wires()
-        return np.asarray(self.wires[name]) if name in self.wires else None
+        with self.context():
+            wires = self._wires()
+        self._wires = lambda: wires
+        return np.asarray(wires[name]) if name in wires else None
 
     def poke(self, name: str, value: np.ndarray) -> None:
         """Replace the value of a block of parameters, states or constant inputs."""
@@ -293,7 +312,7 @@ class Engine:
     def _on_host(self) -> bool:
         return self.compiled.program.on_host
 
-    def _held(self) -> dict[str, np.ndarray]:
+    def _held(self) -> dict[str, Any]:
         return {} if self.constants is None else {CONSTANTS: self.constants}
 
     def _initial(self, role: Role) -> dict[str, jax.Array]:

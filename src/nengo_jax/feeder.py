@@ -48,6 +48,7 @@ class Feeder:
         self._sources = compiled.sources
         self._examples = 1 if batch_size is None else batch_size
         self._step, self._time = compiled.clock
+        self._fills = INPUTS in self._program.blocks
         order = [s.source for s in compiled.starters if s.source is not None]
         self._python = [n for n in order if self._sources[n].python]
         self._ready_made = [n for n in order if not self._sources[n].python]
@@ -60,6 +61,8 @@ class Feeder:
         Functions of the user are called step by step, each once, in the order of the
         reference, and not at all for inputs that ``data`` gives.
         """
+        if not self._sources and not self._fills:
+            return Fed({}, count, None)
         values: dict[Signal, np.ndarray] = dict(data)
         count, error = self._call_python(samplers, first, count, values)
         for number in self._ready_made:
@@ -80,23 +83,26 @@ class Feeder:
         self, samplers: Samplers, first: int, count: int, values: dict
     ) -> tuple[int, BaseException | None]:
         wanted = [n for n in self._python if self._sources[n].signal not in values]
-        own = {n: self._own(samplers, n) for n in wanted}
-        rows: dict[int, list[list[np.ndarray]]] = {n: [] for n in wanted}
-        error = None
-        for k in range(count if wanted else 0):
-            try:
-                now = {n: [s.take(first + k, 1)[0] for s in own[n]] for n in wanted}
-            except BaseException as raised:
-                count, error = k, raised
-                break
-            for number, row in now.items():
-                rows[number].append(row)
+        tables: dict[int, np.ndarray] = {}
+        rows: list[tuple[np.ndarray, Sampler]] = []
         for number in wanted:
+            signal, own = self._sources[number].signal, self._own(samplers, number)
+            shape = (0,) if signal is None else signal.shape
+            tables[number] = np.zeros((len(own), count, *shape))
+            rows += zip(tables[number], own, strict=True)
+        done, error = count, None
+        for k in range(count if rows else 0):
+            try:
+                for row, sampler in rows:
+                    row[k] = sampler.now(first + k)
+            except BaseException as raised:
+                done, error = k, raised
+                break
+        for number, table in tables.items():
             signal = self._sources[number].signal
-            if signal is not None and count:
-                table = np.stack([np.stack(row) for row in rows[number]], axis=1)
-                values[signal] = table[0] if len(table) == 1 else table
-        return count, error
+            if signal is not None:
+                values[signal] = (table[0] if len(table) == 1 else table)[..., :done, :]
+        return done, error
 
     def _fill(
         self, values: Data, count: int, capacity: int, data: Data

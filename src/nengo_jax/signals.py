@@ -73,8 +73,9 @@ class Signals(Mapping[Signal, np.ndarray]):
         """Show the values after a run in all mirrors."""
         for name, mirror in self._mirrors.items():
             current = self._engine.peek(name)
-            if current is not None:
-                mirror[...] = current
+            if current is None:
+                current = self._initial_wire(name, mirror.shape[-1], mirror.dtype)
+            mirror[...] = current
 
     def _mirror(self, name: str) -> np.ndarray:
         if name not in self._mirrors:
@@ -105,7 +106,9 @@ class Signals(Mapping[Signal, np.ndarray]):
         if base.sparse:
             return value
         slot = Slot("", 0, False)
-        return _view(signal, value.reshape(*value.shape[: -base.ndim or None], -1), slot)
+        return _view(
+            signal, value.reshape(*value.shape[: -base.ndim or None], -1), slot
+        )
 
 
 def _view(signal: Signal, block: np.ndarray, slot: Slot) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import warnings
 from collections.abc import Mapping
 from types import TracebackType
@@ -102,9 +103,10 @@ class Simulator:
         self.device = device
         check_network(network, model)
         self.model = build_model(network, model, dt, progress_bar)
-        if seed is None and network is not None and network.seed is not None:
-            seed = network.seed + 1
-        self.seed = np.random.randint(_MAX_SEED) if seed is None else seed
+        network_seed: Any = None if network is None else network.seed
+        if seed is None and network_seed is not None:
+            seed = network_seed + 1
+        self.seed = random.randrange(_MAX_SEED) if seed is None else seed
         compiled = compile_model(self.model, self.dtype, optimize)
         host_warning(compiled)
         self._engine = Engine(compiled, minibatch_size, _find_device(device))
@@ -391,7 +393,7 @@ def _check_dtype(dtype: Any) -> np.dtype:
     return checked
 
 
-def _find_device(device: Any) -> jax.Device | None:
+def _find_device(device: Any) -> Any:
     if device is None or isinstance(device, jax.Device):
         return device
     kind, _, number = str(device).strip("/").partition(":")

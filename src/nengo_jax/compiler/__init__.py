@@ -16,6 +16,7 @@ from .build import build_model
 from .check import check
 from .explain import explain
 from .layout import Layout
+from .liveness import live_tasks
 from .order import Starter, starters_of
 from .plan import plan
 from .roles import assign_roles, drop_host_operands, tasks_of
@@ -82,11 +83,14 @@ def compile_model(
     roles = assign_roles(tasks, model, sources)
     tasks = drop_host_operands(tasks, roles, model)
     layout = _layout_with_inputs(model, roles, sources, settings)
-    groups = plan(tasks, layout, settings, optimize)
+    live = live_tasks(tasks, roles, model)
+    groups = plan(tasks, layout, settings, optimize, live)
     program = _program(model, groups, layout)
     check(program)
     starters = starters_of(model, tasks, sources, roles)
-    return Compiled(program, layout, sources, starters, streams, (model.step, model.time))
+    return Compiled(
+        program, layout, sources, starters, streams, (model.step, model.time)
+    )
 
 
 def host_warning(compiled: Compiled) -> None:

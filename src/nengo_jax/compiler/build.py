@@ -27,14 +27,17 @@ def build_model(
     progress_bar : bool or ProgressBar
         As for :class:`nengo.Simulator`.
     """
-    if model is None:
-        model = Model(
-            dt=float(dt),
-            label=f"{network}, dt={dt:f}",
-            decoder_cache=get_default_decoder_cache(),
-        )
+    built = model if model is not None else _new_model(network, dt)
     tracker = ProgressTracker(progress_bar, Progress("Building", "Build"))
     if network is not None:
         with tracker:
-            model.build(network, progress=tracker.next_stage("Building", "Build"))
-    return model
+            built.build(network, progress=tracker.next_stage("Building", "Build"))
+    return built
+
+
+def _new_model(network: nengo.Network | None, dt: float) -> Model:
+    return Model(
+        dt=float(dt),
+        label=f"{network}, dt={dt:f}",
+        decoder_cache=get_default_decoder_cache(),
+    )

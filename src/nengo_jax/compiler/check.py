@@ -43,4 +43,5 @@ def _check_inside(program: Program, access: Access) -> None:
     assert len(access.rows) * access.width == access.size, access
     if len(access.rows):
         last = (int(access.rows.max()) + 1) * access.width
-        assert access.rows.min() >= 0 and last <= block.size, access
+        assert access.rows.min() >= 0, access
+        assert last <= block.size, access

@@ -36,7 +36,8 @@ def _group_line(number: int, group: Group, program: Program) -> str:
         + (" (set)" if write.mode.value == "set" else " (inc)")
         for write in group.writes
     )
-    title = f"{number:4d}  {group.family} x {len(group.members)}"
+    mark = "" if group.live else " (unused)"
+    title = f"{number:4d}  {group.family} x {len(group.members)}{mark}"
     return f"{title:32s} {reads or '-'} -> {writes or '-'}"
 
 

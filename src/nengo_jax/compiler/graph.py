@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from nengo.builder.operator import Operator
@@ -35,7 +36,7 @@ def dependents_of(operators: Sequence[Operator]) -> list[list[int]]:
             for signal in getattr(op, name):
                 if signal.size == 0:
                     continue
-                uses[signal.base][stage].append((number, *_extent(signal)))
+                uses[signal.base][stage].append((number, *extent(signal)))
     later: list[set[int]] = [set() for _ in operators]
     for base, stages in uses.items():
         for stage in (_SET, _UPDATE):
@@ -47,7 +48,7 @@ def dependents_of(operators: Sequence[Operator]) -> list[list[int]]:
     return [sorted(numbers) for numbers in later]
 
 
-def _extent(signal: Signal) -> tuple[int, int]:
+def extent(signal: Signal) -> tuple[int, int]:
     """First byte of a signal within its base, and the end of its last element."""
     if signal.sparse or not signal.is_view:
         return 0, max(signal.size, 1) * signal.itemsize
@@ -69,7 +70,7 @@ def _connect(earlier: list[Use], after: list[Use], later: list[set[int]]) -> Non
 
 def _check_alone(base: Signal, uses: list[Use], operators: Sequence[Operator]) -> None:
     ordered = sorted(uses, key=lambda use: use[1])
-    for (one, _, end), (other, first, _) in zip(ordered, ordered[1:], strict=False):
+    for (one, _, end), (other, first, _) in pairwise(ordered):
         if first < end:
             raise BuildError(
                 f"{operators[one]} and {operators[other]} both set {base}. Within one "

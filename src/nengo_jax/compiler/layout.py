@@ -158,7 +158,9 @@ class Layout:
         if signal.sparse:
             return slot.offset
         if operand.elements is not None or slot.by_column:
-            numbers = self._elements(operand).reshape(-1) if not slot.by_column else None
+            numbers = (
+                self._elements(operand).reshape(-1) if not slot.by_column else None
+            )
             if numbers is None or not numbers.size:
                 return None
             consecutive = numbers.size == 1 or bool(np.all(np.diff(numbers) == 1))

@@ -99,8 +99,9 @@ def _depends_on_seed(op: Operator) -> bool:
 def _start_source(source: Source) -> Callable:
     def start(rng: np.random.RandomState, element: int) -> Any:
         assert source.start is not None
-        if isinstance(source.op, SimProcess):
-            rng = source.op.process.get_rng(rng)
+        op: Any = source.op
+        if isinstance(op, SimProcess):
+            rng = op.process.get_rng(rng)
         return source.start(rng)
 
     return start

@@ -10,7 +10,7 @@ ready, so that a step crosses to the host as few times as possible.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
@@ -29,6 +29,7 @@ def plan(
     layout: Layout,
     settings: Settings,
     merge: bool,
+    live: Sequence[bool],
 ) -> list[Group]:
     """Order the tasks into groups and place their signals.
 
@@ -40,6 +41,8 @@ def plan(
     settings : Settings
     merge : bool
         If False, each operator is a group of its own.
+    live : sequence of bool
+        Whether each task is live; groups have only live members, or none.
 
     Raises
     ------
@@ -47,8 +50,8 @@ def plan(
         If operators wait for each other in a cycle.
     """
     dependents = dependents_of([task.op for task in tasks])
-    schedule = _Schedule(tasks, dependents, merge)
-    planner = _Planner(tasks, layout, settings)
+    schedule = _Schedule(tasks, dependents, merge, live)
+    planner = _Planner(tasks, layout, settings, live)
     groups: list[Group] = []
     while schedule.buckets:
         key = schedule.choose()
@@ -69,6 +72,7 @@ class _Schedule:
         tasks: Sequence[Task],
         dependents: Sequence[Sequence[int]],
         merge: bool,
+        live: Sequence[bool],
     ):
         self._tasks = tasks
         self._dependents = dependents
@@ -76,7 +80,9 @@ class _Schedule:
         for later in dependents:
             for number in later:
                 self._missing[number] += 1
-        self._keys = [_merge_key(t, k, merge) for k, t in enumerate(tasks)]
+        self._keys = [
+            (_merge_key(task, k, merge), live[k]) for k, task in enumerate(tasks)
+        ]
         self._left: dict[Hashable, int] = defaultdict(int)
         for key in self._keys:
             self._left[key] += 1
@@ -98,7 +104,7 @@ class _Schedule:
         return min(self.buckets, key=cost)
 
     def take(self, key: Hashable) -> list[int]:
-        """Remove the ready operators of ``key`` and release those that wait for them."""
+        """Remove the ready operators of ``key``; release those that wait for them."""
         chosen = self.buckets.pop(key)
         self._left[key] -= len(chosen)
         for number in chosen:
@@ -153,7 +159,14 @@ def _mean_depths(keys: Sequence[Hashable], depth: np.ndarray) -> dict[Hashable, 
 class _Planner:
     """Turns chosen operators into groups, placing signals as it goes."""
 
-    def __init__(self, tasks: Sequence[Task], layout: Layout, settings: Settings):
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        layout: Layout,
+        settings: Settings,
+        live: Sequence[bool],
+    ):
+        self._live = live
         self._tasks = tasks
         self._layout = layout
         self._settings = settings
@@ -192,10 +205,11 @@ class _Planner:
             reads=tuple(accesses[written:]),
             writes=tuple(map(Write, accesses[:written], modes)),
             run=family.build([task.op for task in tasks], self._settings),
+            live=self._live[numbers[0]],
         )
 
     def _arrange(self, tasks: list[Task]) -> list[Task]:
-        """Order members as the largest operand that is already placed lies in memory."""
+        """Order members as the largest operand that has a place lies in memory."""
         slots = self._layout.slots
         best: list[int] | None = None
         size = 0
@@ -206,8 +220,8 @@ class _Planner:
             total = sum(o.signal.size for o in column)
             if len(set(places)) == len(places) and total > size:
                 best, size = places, total
-        if best is None:
-            return tasks
+        if best is None:  # nothing has a place yet: equal sizes side by side
+            best = [sum(o.signal.size for o in _operands(task)) for task in tasks]
         return [tasks[k] for k in np.argsort(best, kind="stable")]
 
     def host_group(self, numbers: Sequence[int]) -> Group:

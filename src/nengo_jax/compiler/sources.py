@@ -15,16 +15,23 @@ from nengo.builder.operator import Operator, SimPyFunc
 from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
 from nengo.dists import Gaussian, Uniform
-from nengo.processes import PresentInput, Piecewise, WhiteNoise, WhiteSignal
+from nengo.processes import Piecewise, PresentInput, WhiteNoise, WhiteSignal
 from nengo.utils.functions import function_name
 
-from ..families.host import call_function
+from ..families.host import check_result
 
 
 class Sampler(Protocol):
     """Gives the values of successive steps."""
 
-    signals: Mapping[Signal, np.ndarray]
+    @property
+    def signals(self) -> Mapping[Signal, np.ndarray]:
+        """Signals that live with the sampler."""
+        ...
+
+    def now(self, step: int) -> np.ndarray | float:
+        """Return the value of one step."""
+        ...
 
     def take(self, step: int, count: int) -> np.ndarray:
         """Return the values of ``count`` steps, the first one being ``step``."""
@@ -64,18 +71,21 @@ class FunctionSampler:
 
     def __init__(self, op: SimPyFunc, dt: float):
         self.signals: Mapping[Signal, np.ndarray] = {}
-        self._op = op
+        self._fn = op.fn
         self._dt = dt
         self._shape = None if op.output is None else op.output.shape
+        self._t_passed = op.t_passed
+
+    def now(self, step: int) -> np.ndarray | float:
+        """Return the value of one step."""
+        value = self._fn(float(step * self._dt)) if self._t_passed else self._fn()
+        if self._shape is None:
+            return 0.0
+        return check_result(self._fn, value, self._shape)
 
     def take(self, step: int, count: int) -> np.ndarray:
-        rows = np.zeros((count, *(self._shape or (0,))))
-        for k in range(count):
-            arguments = (float((step + k) * self._dt),) if self._op.t_passed else ()
-            value = call_function(self._op.fn, self._shape, *arguments)
-            if value is not None:
-                rows[k] = value
-        return rows
+        """Return the values of ``count`` steps."""
+        return np.array([self.now(step + k) for k in range(count)])
 
 
 class ProcessSampler:
@@ -88,11 +98,15 @@ class ProcessSampler:
         state = {name: self.signals[signal] for name, signal in op.state.items()}
         self._step = op.process.make_step((0,), self._shape, dt, rng, state)
 
+    def now(self, step: int) -> np.ndarray | float:
+        """Return the value of one step."""
+        return self._step(float(step * self._dt))
+
     def take(self, step: int, count: int) -> np.ndarray:
+        """Return the values of ``count`` steps."""
         rows = np.empty((count, *self._shape))
-        with np.errstate(invalid="raise", divide="ignore"):
-            for k in range(count):
-                rows[k] = self._step(float((step + k) * self._dt))
+        for k in range(count):
+            rows[k] = self.now(step + k)
         return rows
 
 
@@ -104,7 +118,12 @@ class NoiseSampler:
         self._dist, self._size, self._rng = process.dist, shape[0], rng
         self._scale = 1 / np.sqrt(dt) if process.scale else 1.0
 
+    def now(self, step: int) -> np.ndarray | float:
+        """Return the value of one step."""
+        return self.take(step, 1)[0]
+
     def take(self, step: int, count: int) -> np.ndarray:
+        """Return the values of ``count`` steps."""
         draws = self._dist.sample
         if type(self._dist) in (Gaussian, Uniform):
             rows = draws(n=count, d=self._size, rng=self._rng)

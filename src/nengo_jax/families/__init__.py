@@ -8,6 +8,7 @@ candidate accepts runs on the host through its own ``make_step``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
 from nengo.builder.neurons import SimNeurons
@@ -32,7 +33,7 @@ from .host import FUNCTION, OPERATOR
 from .process import linear, triangle
 from .products import BLOCK_DOT, DOT, ELEMENTWISE, SPARSE_DOT
 
-Candidate = tuple[Family, Callable[[Operator], bool]]
+Candidate = tuple[Family, Callable[[Any], bool]]
 FamilyTable = Mapping[type[Operator], tuple[Candidate, ...]]
 
 
@@ -40,11 +41,11 @@ def _always(op: Operator) -> bool:
     return True
 
 
-def _filter_order(count: Callable[[int], bool]) -> Callable[[Operator], bool]:
+def _filter_order(count: Callable[[int], bool]) -> Callable[[Any], bool]:
     return lambda op: linear.is_native(op) and count(linear.order(op))
 
 
-def _lowpass(op: Operator) -> bool:
+def _lowpass(op: SimProcess) -> bool:
     return linear.is_native(op) and linear.is_first_order(op)
 
 

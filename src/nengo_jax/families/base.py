@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax.typing import DTypeLike
-from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
 from ..core import Mode, Run
+
+Constant = Any  # a NumPy array; Any, as its products with JAX arrays are JAX arrays
 
 
 class Operand(NamedTuple):
@@ -89,7 +90,7 @@ class Host:
         signals that live on the host to their arrays.
     """
 
-    describe: Callable[[Operator], tuple[str, str]]
+    describe: Callable[[Any], tuple[str, str]]
     start: Callable[..., Callable[..., tuple[np.ndarray, ...]]]
 
 
@@ -117,17 +118,17 @@ class Family:
     """
 
     name: str
-    key: Callable[[Operator], Hashable]
-    reads: Callable[[Operator], tuple[Operand, ...]]
-    writes: Callable[[Operator], tuple[Target, ...]]
-    build: Callable[[Sequence[Operator], Settings], Run] | None = None
+    key: Callable[[Any], Hashable]  # Any: each family takes its own type of operator
+    reads: Callable[[Any], tuple[Operand, ...]]
+    writes: Callable[[Any], tuple[Target, ...]]
+    build: Callable[[Any, Settings], Run] | None = None
     flat: bool = False
     host: Host | None = None
 
 
 def per_element(
     values: Sequence[float | np.ndarray], sizes: Sequence[int], dtype: DTypeLike
-) -> np.ndarray:
+) -> Constant:
     """Join one constant per operator into one constant per element.
 
     Returns a scalar where all operators agree, so that the common case costs

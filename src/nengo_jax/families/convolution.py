@@ -112,4 +112,3 @@ CONVOLUTION = Family(
     writes=lambda op: (Target(Operand(op.Y), Mode.INC),),
     build=_build,
 )
-

@@ -42,6 +42,8 @@ def _copy_operands(op: Copy) -> tuple[Operand, Operand]:
             f"{op}: dst_slice names an element twice, so which value it gets is "
             "undefined. Use each index once, or make the copy an increment."
         )
+    while not op.inc and taken.ndim > placed.ndim and taken.shape[0] == 1:
+        taken = taken[0]  # as NumPy does when it assigns
     try:
         taken = np.broadcast_to(taken, placed.shape)
     except ValueError as error:

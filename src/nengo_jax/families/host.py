@@ -8,6 +8,7 @@ its own buffers, random stream and copy of the function.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,47 +27,47 @@ from .replicate import replicate
 Values = tuple[np.ndarray, ...]
 
 
-def call_function(
-    fn: Callable, shape: tuple[int, ...] | None, *arguments: Any
-) -> np.ndarray | None:
-    """Call a node function and check what it returns, as the reference does.
+def check_result(fn: Callable, value: Any, shape: tuple[int, ...]) -> Any:
+    """Check what a node function returned, as the reference does.
 
     Parameters
     ----------
     fn : callable
-    shape : tuple of int or None
-        Shape of the node's output; None when the result is not used.
-    *arguments
-        Passed on to ``fn``.
+        The function, for the message.
+    value : Any
+        What it returned.
+    shape : tuple of int
+        Shape of the node's output.
 
     Returns
     -------
-    ndarray of ``shape``, or None
+    float or ndarray
+        The value, fit to be assigned to an array of ``shape``.
 
     Raises
     ------
     SimulationError
-        If the result is None, not finite, not a number or of the wrong shape.
+        If the value is None, not finite, not a number or of the wrong shape.
     """
-    with np.errstate(invalid="raise", divide="ignore"):
-        value = fn(*arguments)
-    if shape is None:
-        return None
+    if type(value) is float and math.isfinite(value):
+        return value  # the common case, which is called in every step
     name = function_name(fn)
     try:
-        if value is None or not np.all(np.isfinite(value)):
+        if value is None or not np.isfinite(value).all():
             raise SimulationError(
                 f"Function '{name}' returned non-finite value {value!r}. Return "
                 f"finite numbers of shape {shape} in every step."
             )
-        result = np.empty(shape)
-        result[...] = value
+        if np.shape(value) != shape:
+            result = np.empty(shape)
+            result[...] = value
+            return result
     except (TypeError, ValueError) as error:
         raise SimulationError(
             f"Function '{name}' returned a value {value!r} of invalid type "
             f"{type(value)!r}. Return finite numbers of shape {shape}."
         ) from error
-    return result
+    return value
 
 
 class HostFunction:
@@ -80,10 +81,13 @@ class HostFunction:
         self._t_passed = op.t_passed
 
     def __call__(self, step: int, time: float, *reads: np.ndarray) -> Values:
+        """Run one step."""
         arguments = [time] if self._t_passed else []
         arguments += [np.array(x, self._dtype) for x in reads]
-        value = call_function(self._fn, self._shape, *arguments)
-        return () if value is None else (value,)
+        value = self._fn(*arguments)
+        if self._shape is None:
+            return ()
+        return (np.array(check_result(self._fn, value, self._shape), ndmin=1),)
 
 
 class HostOperator:
@@ -104,13 +108,13 @@ class HostOperator:
         self._step = twin.make_step(self.signals, place.dt, rng)
 
     def __call__(self, step: int, time: float, *reads: np.ndarray) -> Values:
+        """Run one step."""
         for signal, value in zip(self._reads, reads, strict=True):
             self.signals[signal][...] = value
         for signal, value in ((self._place.step, step), (self._place.time, time)):
             if signal in self.signals:
                 self.signals[signal][...] = value
-        with np.errstate(invalid="raise", divide="ignore"):
-            self._step()
+        self._step()
         return tuple(np.array(self.signals[s]) for s in self._writes)
 
 

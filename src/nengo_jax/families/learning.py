@@ -1,4 +1,4 @@
-r"""Online learning rules: each computes a change of weights that is applied one step later.
+r"""Online learning rules: a change of weights that is applied one step later.
 
 With learning rate kappa, filtered activities a (pre) and b (post), error e:
 
@@ -22,14 +22,14 @@ from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
 from nengo.builder.operator import Operator
 
 from ..core import Mode, Run
-from .base import Family, Operand, Settings, Target, signal_shapes
+from .base import Constant, Family, Operand, Settings, Target, signal_shapes
 
 
 def _outer(rows: Array, columns: Array) -> Array:
     return rows[:, :, None] * columns[:, None, :]
 
 
-def _stack(ops: Sequence[Operator], value: Callable, settings: Settings) -> np.ndarray:
+def _stack(ops: Sequence[Operator], value: Callable, settings: Settings) -> Constant:
     return np.stack([np.asarray(value(op), settings.dtype) for op in ops])
 
 

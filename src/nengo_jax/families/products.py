@@ -116,9 +116,7 @@ def _build_sparse(ops: Sequence[SparseDotInc], settings: Settings) -> Run:
     def run(data: Array, x: Array) -> tuple[Array]:
         products = data * x.at[column].get(mode="promise_in_bounds")
         return (
-            jax.ops.segment_sum(
-                products, row, total, indices_are_sorted=ascending
-            ),
+            jax.ops.segment_sum(products, row, total, indices_are_sorted=ascending),
         )
 
     return run

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -34,7 +35,7 @@ from .step import (
 
 Call = Callable[..., tuple[np.ndarray, ...]]
 Results = Sequence[np.ndarray]
-Blocks = dict[str, Array | np.ndarray]
+Blocks = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class HostLoop:
         count = len(self._parts)
         self._pieces = [self._compile((k,)) for k in range(count)]
         self._turn = self._compile((count - 1, 0))
+        self._held = held
+        self._params = params
         self._last: tuple[Callable[[], Memory], Blocks, list[Results]] | None = None
 
     def run(
@@ -171,14 +174,17 @@ class HostLoop:
             return {}
         before, inputs, history = self._last
 
+        split = split_by_time(self._program, self._held.keys(), everything=True)
+        source = {**self._params, **self._held}
+        fixed = run_groups(self._program, split.once, source, {})
+        parts = _cut(self._program, split.each)
+
         def again(state: Memory, inputs: Blocks, history: list[Results]) -> Memory:
-            memory = {**self._fixed, **state, **inputs}
-            for part, results in zip(self._parts, [None, *history], strict=True):
+            memory = {**fixed, **state, **inputs}
+            for part, results in zip(parts, [None, *history], strict=True):
                 if part.before is not None and results is not None:
                     store(self._program, part.before, results, memory)
-                memory = run_groups(
-                    self._program, part.numbers, memory, self._operands
-                )
+                memory = run_groups(self._program, part.numbers, memory, {})
             return {n: memory[n] for n in self._program.names(Role.WIRE)}
 
         return (jax.vmap(again) if self._batched else again)(before(), inputs, history)
@@ -217,7 +223,11 @@ class HostLoop:
             for number, part in enumerate(parts):
                 if number:  # a new step: only states live on
                     kept = {n: v for n, v in memory.items() if n in states}
-                    memory = {**base, **kept, **dict(zip(fresh, fresh_values))}
+                    memory = {
+                        **base,
+                        **kept,
+                        **dict(zip(fresh, fresh_values, strict=True)),
+                    }
                 if part.before is not None:
                     store(program, part.before, results, memory)
                 memory = run_groups(program, part.numbers, memory, own)
@@ -233,9 +243,7 @@ class HostLoop:
             *(self._fixed[name] for name in fixed),
             *(self._operands[key] for key in known),
         )
-        return Piece(
-            tuple(takes), tuple(fresh), tuple(gives), constants, jax.jit(run)
-        )
+        return Piece(tuple(takes), tuple(fresh), tuple(gives), constants, jax.jit(run))
 
 
 def _pick(memory: Blocks, names: Sequence[str]) -> Memory:
@@ -252,18 +260,21 @@ def _cut(program: Program, numbers: Sequence[int]) -> list[Part]:
     parts: list[Part] = []
     before: Group | None = None
     run: list[int] = []
-    for number in [*numbers, None]:
-        group = None if number is None else program.groups[number]
-        if group is not None and not group.calls:
+    for number in numbers:
+        group = program.groups[number]
+        if group.calls:
+            parts.append(_part(program, before, tuple(run), group))
+            before, run = group, []
+        else:
             run.append(number)
-            continue
-        parts.append(_part(program, before, tuple(run), group))
-        before, run = group, []
-    return parts
+    return [*parts, _part(program, before, tuple(run), None)]
 
 
 def _part(
-    program: Program, before: Group | None, numbers: tuple[int, ...], after: Group | None
+    program: Program,
+    before: Group | None,
+    numbers: tuple[int, ...],
+    after: Group | None,
 ) -> Part:
     groups = [program.groups[n] for n in numbers]
     written = {

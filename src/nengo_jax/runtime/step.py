@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -19,7 +20,7 @@ from jax import Array
 from ..core import Access, Group, Mode, Program, Role
 from .memory import read, write
 
-Memory = dict[str, Array]
+Memory = Mapping[str, Array]
 Operands = Mapping[tuple[int, int], Array]
 
 
@@ -40,7 +41,9 @@ class Split:
     operands: tuple[tuple[int, int], ...]
 
 
-def split_by_time(program: Program, constant_inputs: Collection[str]) -> Split:
+def split_by_time(
+    program: Program, constant_inputs: Collection[str], everything: bool = False
+) -> Split:
     """Find out what does not change over time.
 
     Parameters
@@ -48,6 +51,8 @@ def split_by_time(program: Program, constant_inputs: Collection[str]) -> Split:
     program : Program
     constant_inputs : collection of str
         Input blocks that hold the same values in all steps.
+    everything : bool
+        Whether to include groups that are not live.
     """
     changing = {n for n in program.names(Role.INPUT) if n not in constant_inputs}
     changing |= set(program.names(Role.STATE))
@@ -55,6 +60,8 @@ def split_by_time(program: Program, constant_inputs: Collection[str]) -> Split:
     each: list[int] = []
     operands: list[tuple[int, int]] = []
     for number, group in enumerate(program.groups):
+        if not (group.live or everything):
+            continue
         touched = [a.block for a in group.reads]
         targets = [w.access.block for w in group.writes]
         if group.run is not None and not changing.intersection(touched + targets):
@@ -81,7 +88,7 @@ def read_operands(program: Program, split: Split, memory: Memory) -> Operands:
 
 def run_groups(
     program: Program, numbers: Sequence[int], memory: Memory, operands: Operands
-) -> Memory:
+) -> dict[str, Array]:
     """Run groups in order.
 
     Parameters
@@ -114,7 +121,7 @@ def run_groups(
 
 
 def store(
-    program: Program, group: Group, values: Sequence[Array], memory: Memory
+    program: Program, group: Group, values: Sequence[Any], memory: dict[str, Array]
 ) -> None:
     """Write the results of a group into ``memory``, in place."""
     for target, value in zip(group.writes, values, strict=True):

@@ -6,9 +6,9 @@ so that runs of any length share one compiled function.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +30,8 @@ class Inputs(NamedTuple):
         Blocks with values for each step.
     """
 
-    held: Memory
-    sequences: Memory
+    held: Mapping[str, Any]
+    sequences: Mapping[str, Any]
 
 
 class Chunk(NamedTuple):
@@ -39,8 +39,10 @@ class Chunk(NamedTuple):
 
     Attributes
     ----------
-    state, wires : mapping of str to Array, shape ([batch,] size)
+    state : mapping of str to Array, shape ([batch,] size)
         Blocks after the last step.
+    wires : mapping of str to Array, shape ([batch,] size)
+        The same for blocks that are made anew in each step; empty unless asked for.
     samples : tuple of Array, shape ([batch,] rows, size)
         One buffer for each probe.
     """
@@ -91,6 +93,7 @@ def run_chunk(
     inputs: Inputs,
     rows: Array,
     count: Array,
+    keep_wires: bool = False,
 ) -> Chunk:
     """Run ``count`` steps (at most ``capacity``) of one example.
 
@@ -104,11 +107,14 @@ def run_chunk(
     rows : Array of int32, shape (probes, capacity + 1)
         From :func:`sample_rows`.
     count : Array of int32, shape ()
+    keep_wires : bool
+        Whether to return all wires, those included that nothing depends on.
     """
-    split = split_by_time(program, inputs.held.keys())
+    split = split_by_time(program, inputs.held.keys(), everything=keep_wires)
     fixed = run_groups(program, split.once, {**params, **inputs.held}, {})
     operands = read_operands(program, split, fixed)
-    varying = [n for n in program.names(Role.WIRE) if _changes(program, split.each, n)]
+    wires = program.names(Role.WIRE) if keep_wires else ()
+    varying = [n for n in wires if _changes(program, split.each, n)]
 
     def body(k: Array, carry: Chunk) -> Chunk:
         now = {name: value[k] for name, value in inputs.sequences.items()}
@@ -141,7 +147,7 @@ def run_chunk(
         done = body(jnp.int32(0), start)
     else:
         done = lax.fori_loop(jnp.int32(0), count, body, start)
-    settled = {n: fixed[n] for n in program.names(Role.WIRE) if n not in done.wires}
+    settled = {n: fixed[n] for n in wires if n not in done.wires}
     return done._replace(wires={**done.wires, **settled})
 
 
@@ -166,7 +172,10 @@ def batch(function: Callable, batched_inputs: Inputs) -> Callable:
 
 
 def compile_chunk(
-    program: Program, capacity: int, batched_inputs: Inputs | None
+    program: Program,
+    capacity: int,
+    batched_inputs: Inputs | None,
+    keep_wires: bool = False,
 ) -> Callable[..., Chunk]:
     """Compile :func:`run_chunk` for some capacity.
 
@@ -176,8 +185,10 @@ def compile_chunk(
     capacity : int
     batched_inputs : Inputs of bool or None
         Which input blocks have a batch axis; None for a single example.
+    keep_wires : bool
+        As for :func:`run_chunk`.
     """
-    function = partial(run_chunk, program, capacity)
+    function = partial(run_chunk, program, capacity, keep_wires=keep_wires)
     if batched_inputs is not None:
         function = batch(function, batched_inputs)
     return jax.jit(function)

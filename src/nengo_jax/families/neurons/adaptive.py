@@ -35,7 +35,10 @@ def _adapt(constants, settings):
 
 
 def _adaptive_rate(constants, settings, neurons) -> Step:
-    respond, adapt = rate_step(constants, settings, neurons), _adapt(constants, settings)
+    respond, adapt = (
+        rate_step(constants, settings, neurons),
+        _adapt(constants, settings),
+    )
 
     def step(current: Array, adaptation: Array) -> tuple[Array, Array]:
         (output,) = respond(current - adaptation)
@@ -45,7 +48,10 @@ def _adaptive_rate(constants, settings, neurons) -> Step:
 
 
 def _adaptive_spiking(constants, settings, neurons) -> Step:
-    fire, adapt = spiking_step(constants, settings, neurons), _adapt(constants, settings)
+    fire, adapt = (
+        spiking_step(constants, settings, neurons),
+        _adapt(constants, settings),
+    )
 
     def step(
         current: Array, voltage: Array, refractory: Array, adaptation: Array
@@ -71,7 +77,7 @@ def _izhikevich(constants, settings, neurons) -> Step:
         spiked = voltage >= _THRESHOLD
         voltage = jnp.where(spiked, reset_voltage, voltage)
         recovery = recovery + tau * (coupling * voltage - recovery) * _MS_PER_S * dt
-        output = jnp.where(spiked, 1 / dt, 0).astype(current.dtype)
+        output = jnp.where(spiked, settings.dtype.type(1 / settings.dt), 0)
         return output, voltage, jnp.where(spiked, recovery + reset_recovery, recovery)
 
     return step

@@ -32,7 +32,7 @@ import nengo
 import numpy as np
 from jax import Array
 
-from .model import NeuronModel, Step
+from .model import NeuronModel, Step, spike_height
 
 _PADE_LIMIT = 0.06  # dt / tau_rc up to which the approximants are exact to float32
 
@@ -56,7 +56,7 @@ def spiking_step(constants, settings, neurons) -> Step:
     dt = settings.dtype.type(settings.dt)
     tau_rc, tau_ref = constants["tau_rc"], constants["tau_ref"]
     min_voltage = constants["min_voltage"]
-    height = constants["amplitude"] / dt
+    height = spike_height(constants, settings)
     short = bool(np.all(dt <= _PADE_LIMIT * tau_rc))
     single = settings.dtype.itemsize <= 4
     relax, overshoot = _PADE if short and single else _EXACT
@@ -69,7 +69,7 @@ def spiking_step(constants, settings, neurons) -> Step:
         # the log is only meaningful, and only used, where the neuron spiked
         late = dt + tau_rc * overshoot(1 - voltage, current - 1)
         return (
-            jnp.where(spiked, height, 0).astype(current.dtype),
+            jnp.where(spiked, height, 0),
             jnp.where(spiked, 0, jnp.maximum(voltage, min_voltage)),
             jnp.where(spiked, tau_ref + late, refractory),
         )
@@ -98,9 +98,7 @@ def _overshoot_exact(a: Array, b: Array) -> Array:
 _PADE = (_relax_pade, _overshoot_pade)
 _EXACT = (_relax_exact, _overshoot_exact)
 
-LIF_RATE = NeuronModel(
-    nengo.LIFRate, ("tau_rc", "tau_ref", "amplitude"), (), rate_step
-)
+LIF_RATE = NeuronModel(nengo.LIFRate, ("tau_rc", "tau_ref", "amplitude"), (), rate_step)
 LIF = NeuronModel(
     nengo.LIF,
     ("tau_rc", "tau_ref", "min_voltage", "amplitude"),

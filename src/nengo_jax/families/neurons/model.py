@@ -9,10 +9,10 @@ import numpy as np
 from jax import Array
 from nengo.neurons import NeuronType
 
-from ..base import Settings
+from ..base import Constant, Settings
 
 Step = Callable[..., tuple[Array, ...]]
-Constants = Mapping[str, np.ndarray]
+Constants = Mapping[str, Constant]
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,9 @@ class NeuronModel:
     make: Callable[[Constants, Settings, NeuronType], Step]
     variant: Callable[[NeuronType], Hashable] = lambda neurons: ()
     random: bool = False
+
+
+def spike_height(constants: Constants, settings: Settings) -> Constant:
+    """Output of one spike, amplitude / dt, rounded only once."""
+    amplitude = np.asarray(constants["amplitude"], np.float64)
+    return (amplitude / settings.dt).astype(settings.dtype)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import nengo
 from jax import Array
 
-from .model import NeuronModel
+from .model import NeuronModel, spike_height
 
 
 def _rectified_linear(constants, settings, neurons):
@@ -29,7 +29,7 @@ def _rectified_linear(constants, settings, neurons):
 
 def _spiking_rectified_linear(constants, settings, neurons):
     dt = settings.dtype.type(settings.dt)
-    height = constants["amplitude"] / dt
+    height = spike_height(constants, settings)
 
     def step(current: Array, voltage: Array) -> tuple[Array, Array]:
         voltage = voltage + jnp.maximum(current, 0) * dt

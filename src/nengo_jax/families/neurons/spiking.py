@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import nengo
-import numpy as np
 from jax import Array, lax
-from jax.typing import DTypeLike
 
 from . import mt19937
-from .model import NeuronModel, Step
+from .model import NeuronModel, Step, spike_height
 
 RNG_STATE = "rng"
 _LARGE_MEAN = 10  # NumPy draws with another algorithm from here on
@@ -28,7 +26,7 @@ _LARGE_MEAN = 10  # NumPy draws with another algorithm from here on
 
 def _regular(constants, settings, neurons) -> Step:
     dt = settings.dtype.type(settings.dt)
-    height = constants["amplitude"] / dt
+    height = spike_height(constants, settings)
 
     def step(rate: Array, voltage: Array) -> tuple[Array, Array]:
         voltage = voltage + dt * rate
@@ -40,7 +38,7 @@ def _regular(constants, settings, neurons) -> Step:
 
 def _random_spikes(constants, settings, neurons, draw) -> Step:
     dt = settings.dtype.type(settings.dt)
-    height = constants["amplitude"] / dt
+    height = spike_height(constants, settings)
 
     def step(rate: Array, stream: Array) -> tuple[Array, Array]:
         mean = dt * (jnp.abs(rate) if neurons.negative else rate)
@@ -55,7 +53,7 @@ def _stochastic(constants, settings, neurons) -> Step:
     def draw(mean: Array, stream: Array) -> tuple[Array, Array]:
         whole = jnp.trunc(mean)
         numbers, stream = mt19937.uniform(stream, mean.shape[0], mean.dtype)
-        return whole + (numbers < mean - whole), stream
+        return whole + (numbers < mean - whole).astype(mean.dtype), stream
 
     return _random_spikes(constants, settings, neurons, draw)
 
@@ -94,13 +92,14 @@ def poisson(mean: Array, stream: Array) -> tuple[Array, Array]:
         tried, accepted = _rejection_try(padded[element], memory - 0.5, number)
         counted = memory * number > limit[element]
         found = jnp.where(large, half & accepted, ~counted) & (element < size)
-        increment = jnp.where(large, tried * found, counted)
+        tried = jnp.where(found, tried, 0)
+        increment = jnp.where(large, tried, counted.astype(mean.dtype))
         memory = jnp.where(large, number, memory * number)
         half = large & ~half
         memory = jnp.where(found | (large & ~half), jnp.ones_like(memory), memory)
         return (
             (jnp.where(found, following[element + 1], element), memory, half & ~found),
-            (element, increment.astype(mean.dtype)),
+            (element, increment),
         )
 
     def body(carry):

@@ -124,10 +124,14 @@ def _build_higher_order(ops: Sequence[SimProcess], settings: Settings) -> Run:
     steps = _discretize_all(ops, settings.dt)
     if not all(isinstance(step, _KNOWN) for step in steps):
         raise AssertionError("nengo has a new kind of linear filter step")
+    # nengo keeps C x, not x, as the state of a filter of first order
+    first_order = [isinstance(step, _FIRST_ORDER) for step in steps]
+    b_of = [s.B * s.C if f else s.B for s, f in zip(steps, first_order, strict=True)]
+    c_of = [s.C / s.C if f else s.C for s, f in zip(steps, first_order, strict=True)]
     a = np.stack([step.A for step in steps]).astype(settings.dtype)
     b, c = (
         np.stack([np.reshape(part, -1) for part in parts]).astype(settings.dtype)
-        for parts in ([s.B for s in steps], [s.C for s in steps])
+        for parts in (b_of, c_of)
     )
     d = np.stack([step.D.item() for step in steps]).astype(settings.dtype)
     # a filter without passthrough answers with the new state, without delay

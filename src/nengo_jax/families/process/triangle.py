@@ -49,7 +49,8 @@ def _build(ops: Sequence[SimProcess], settings: Settings) -> Run:
     weights = np.arange(taps, 0, -1, dtype=np.float64)
     weights /= weights.sum()
     first, difference = (settings.dtype.type(weights[k]) for k in (0, -1))
-    numbers = np.arange(taps).reshape(1, taps, *(1,) * (rank - 1))
+    numbers = np.arange(taps, dtype=settings.dtype)
+    numbers = numbers.reshape(1, taps, *(1,) * (rank - 1))
 
     def run(x: Array, y: Array, ring: Array, position: Array) -> tuple[Array, ...]:
         y = y + first * x - ring.sum(axis=1)
