@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,7 @@ class Write:
 
 
 Run = Callable[..., tuple[Any, ...]]
+Prepare = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ class HostCall:
 class Group:
     """Operators that run as one batched computation.
 
-    ``run`` maps the arrays of ``reads`` to the arrays of ``writes``. A group with
+    ``run`` maps the arrays of ``reads`` to the arrays of ``writes``; ``prepare`` holds
+    functions that are applied to some operands first. A group with
     ``calls`` runs on the host instead and has no ``run``. A group that is not
     ``live`` makes wires that no state, probe or host call depends on; it is run only
     to look at them.
@@ -141,6 +143,7 @@ class Group:
     reads: tuple[Access, ...]
     writes: tuple[Write, ...]
     run: Run | None = None
+    prepare: Mapping[int, Prepare] = field(default_factory=dict)
     calls: tuple[HostCall, ...] = ()
     live: bool = True
 

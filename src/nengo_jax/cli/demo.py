@@ -82,10 +82,11 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         from . import digits, pictures
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+        package = str(error.name).partition(".")[0]
+        if package not in _EXTRA:
             raise
         raise CommandError(
-            f'{error.name} is missing. Install it with: pip install "nengo-jax[demo]"'
+            f'{package} is missing. Install it with: pip install "nengo-jax[demo]"'
         ) from error
     pictures.check_writable(arguments.out)
 

@@ -7,9 +7,6 @@ fires the more, the better the patch fits. The decoders, from spikes to ten numb
 the least-squares solution on the training images; nothing is trained by gradients.
 """
 
-# nengo declares its arguments as having the type of their default, a marker.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 from typing import NamedTuple

@@ -198,13 +198,15 @@ class _Planner:
         accesses = [self._layout.access(ops, family.flat) for ops in columns]
         written = len(tasks[0].writes)
         modes = [target.mode for target in tasks[0].writes]
+        ops = [task.op for task in tasks]
         assert family.build is not None
         return Group(
             family=family.name,
             members=tuple(str(task.op) for task in tasks),
             reads=tuple(accesses[written:]),
             writes=tuple(map(Write, accesses[:written], modes)),
-            run=family.build([task.op for task in tasks], self._settings),
+            run=family.build(ops, self._settings),
+            prepare=family.prepare(ops, self._settings) if family.prepare else {},
             live=self._live[numbers[0]],
         )
 

@@ -25,13 +25,13 @@ from nengo.builder.operator import (
 from nengo.builder.processes import SimProcess
 from nengo.builder.transforms import ConvInc, ConvTransposeInc, GeneralConvInc
 
-from . import learning, neurons
+from . import dot, learning, neurons
 from .base import Family, Host, HostPlace, Operand, Settings, Target
 from .convolution import CONVOLUTION
 from .copying import COPY, RESET
 from .host import FUNCTION, OPERATOR
 from .process import linear, triangle
-from .products import BLOCK_DOT, DOT, ELEMENTWISE, SPARSE_DOT
+from .products import BLOCK_DOT, ELEMENTWISE, SPARSE_DOT
 
 Candidate = tuple[Family, Callable[[Any], bool]]
 FamilyTable = Mapping[type[Operator], tuple[Candidate, ...]]
@@ -53,7 +53,11 @@ FAMILIES: FamilyTable = {
     Reset: ((RESET, _always),),
     Copy: ((COPY, _always),),
     ElementwiseInc: ((ELEMENTWISE, _always),),
-    DotInc: ((DOT, _always),),
+    DotInc: (
+        (dot.LARGE_DOT, dot.is_large),
+        (dot.DOT, dot.is_matvec),
+        (dot.GENERAL_DOT, _always),
+    ),
     SparseDotInc: ((SPARSE_DOT, _always),),
     BsrDotInc: ((BLOCK_DOT, _always),),
     ConvInc: ((CONVOLUTION, _always),),

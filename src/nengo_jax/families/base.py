@@ -7,7 +7,7 @@ function that computes a whole group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from nengo.builder.signal import Signal
 
-from ..core import Mode, Run
+from ..core import Mode, Prepare, Run
 
 Constant = Any  # a NumPy array; Any, as its products with JAX arrays are JAX arrays
 
@@ -110,6 +110,9 @@ class Family:
     build : callable
         ``build(ops, settings) -> run`` with ``run(*reads) -> tuple of values``.
         None for a family that runs on the host.
+    prepare : callable or None
+        ``prepare(ops, settings) -> {number of operand: function}``. What is done to an
+        operand after reading it; once only, if the operand never changes.
     flat : bool
         If True, operands of the members are joined end to end, whatever their
         sizes; otherwise they have equal shapes and are stacked on a new first axis.
@@ -122,6 +125,7 @@ class Family:
     reads: Callable[[Any], tuple[Operand, ...]]
     writes: Callable[[Any], tuple[Target, ...]]
     build: Callable[[Any, Settings], Run] | None = None
+    prepare: Callable[[Any, Settings], Mapping[int, Prepare]] | None = None
     flat: bool = False
     host: Host | None = None
 

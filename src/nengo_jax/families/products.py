@@ -1,4 +1,4 @@
-"""ElementwiseInc, DotInc and SparseDotInc: ``Y += A * X`` and ``Y += A @ X``."""
+"""ElementwiseInc and the sparse products: ``Y += A * X`` and ``Y += A @ X``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from nengo.builder.operator import BsrDotInc, DotInc, ElementwiseInc, SparseDotInc
+from nengo.builder.operator import BsrDotInc, ElementwiseInc, SparseDotInc
 from nengo.exceptions import BuildError
 
 from ..core import Mode, Run
-from .base import Family, Operand, Settings, Target, signal_shapes
+from .base import Family, Operand, Settings, Target
 from .copying import element_numbers
-from .spikes import SPARSE_SIZE, spike_matvec
 
 
 def _broadcast(signal, shape: tuple[int, ...], op: ElementwiseInc) -> Operand:
@@ -46,56 +45,6 @@ ELEMENTWISE = Family(
     writes=lambda op: (Target(Operand(op.Y), Mode.INC),),
     build=_build_elementwise,
     flat=True,
-)
-
-
-def _is_matvec(op: DotInc) -> bool:
-    return op.A.ndim == 2 and op.X.shape == (op.A.shape[1],)
-
-
-def is_large(op: DotInc) -> bool:
-    """Whether it pays to look for the zeros of X before multiplying."""
-    return _is_matvec(op) and op.A.size >= SPARSE_SIZE
-
-
-def _build_dot(ops: Sequence[DotInc], settings: Settings) -> Run:
-    first = ops[0]
-    if not _is_matvec(first):
-        return _build_general_dot(first.Y.shape)
-    if len(ops) == 1 and is_large(first):
-        return _build_large_dot()
-
-    def run(a: Array, x: Array) -> tuple[Array]:
-        return (jnp.einsum("gmn,gn->gm", a, x),)
-
-    return run
-
-
-def _build_large_dot() -> Run:
-    def run(a: Array, x: Array) -> tuple[Array]:
-        return (spike_matvec(a[0].T, x[0])[None],)
-
-    return run
-
-
-def _build_general_dot(shape: tuple[int, ...]) -> Run:
-    def run(a: Array, x: Array) -> tuple[Array]:
-        return (jax.vmap(lambda a, x: jnp.dot(a, x).reshape(shape))(a, x),)
-
-    return run
-
-
-def _dot_key(op: DotInc):
-    # a large product has a group of its own, so that zeros can be skipped
-    return (*signal_shapes(op.A, op.X, op.Y), id(op) if is_large(op) else None)
-
-
-DOT = Family(
-    name="dot",
-    key=_dot_key,
-    reads=lambda op: (Operand(op.A, by_column=is_large(op)), Operand(op.X)),
-    writes=lambda op: (Target(Operand(op.Y), Mode.INC),),
-    build=_build_dot,
 )
 
 

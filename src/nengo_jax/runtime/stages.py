@@ -183,7 +183,7 @@ class HostLoop:
             memory = {**fixed, **state, **inputs}
             for part, results in zip(parts, [None, *history], strict=True):
                 if part.before is not None and results is not None:
-                    store(self._program, part.before, results, memory)
+                    memory = store(self._program, part.before, results, memory)
                 memory = run_groups(self._program, part.numbers, memory, {})
             return {n: memory[n] for n in self._program.names(Role.WIRE)}
 
@@ -229,7 +229,7 @@ class HostLoop:
                         **dict(zip(fresh, fresh_values, strict=True)),
                     }
                 if part.before is not None:
-                    store(program, part.before, results, memory)
+                    memory = store(program, part.before, results, memory)
                 memory = run_groups(program, part.numbers, memory, own)
                 if part.after is None:
                     samples = sample(program, memory)

@@ -17,8 +17,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from ..core import Access, Group, Mode, Program, Role
-from .memory import read, write
+from ..core import Group, Program, Role
+from .memory import Pieces, read, whole, write
 
 Memory = Mapping[str, Array]
 Operands = Mapping[tuple[int, int], Array]
@@ -80,9 +80,8 @@ def split_by_time(
 def read_operands(program: Program, split: Split, memory: Memory) -> Operands:
     """Read the operands that never change."""
     return {
-        (g, k): read(memory[access.block], access)
+        (g, k): _operand(program.groups[g], k, memory[program.groups[g].reads[k].block])
         for g, k in split.operands
-        for access in [program.groups[g].reads[k]]
     }
 
 
@@ -106,34 +105,47 @@ def run_groups(
     dict of str to Array
         The memory after the step.
     """
-    memory = dict(memory)
+    blocks: dict[str, Array | Pieces] = dict(memory)
     for number in numbers:
         group = program.groups[number]
         assert group.run is not None
-        values = [
-            operands[number, k]
-            if (number, k) in operands
-            else read(memory[access.block], access)
-            for k, access in enumerate(group.reads)
-        ]
-        store(program, group, group.run(*values), memory)
-    return memory
+        values = []
+        for k, access in enumerate(group.reads):
+            if (number, k) in operands:
+                values.append(operands[number, k])
+                continue
+            blocks[access.block] = block = whole(blocks[access.block])
+            values.append(_operand(group, k, block))
+        _store(program, group, group.run(*values), blocks)
+    return {name: whole(block) for name, block in blocks.items()}
+
+
+def _operand(group: Group, number: int, block: Array) -> Any:
+    value = read(block, group.reads[number])
+    return group.prepare[number](value) if number in group.prepare else value
 
 
 def store(
-    program: Program, group: Group, values: Sequence[Any], memory: dict[str, Array]
+    program: Program, group: Group, values: Sequence[Any], memory: Memory
+) -> dict[str, Array]:
+    """Return ``memory`` with the results of a group written to it."""
+    blocks: dict[str, Array | Pieces] = dict(memory)
+    _store(program, group, values, blocks)
+    return {name: whole(block) for name, block in blocks.items()}
+
+
+def _store(
+    program: Program,
+    group: Group,
+    values: Sequence[Any],
+    blocks: dict[str, Array | Pieces],
 ) -> None:
-    """Write the results of a group into ``memory``, in place."""
     for target, value in zip(group.writes, values, strict=True):
         name = target.access.block
-        if name not in memory:
-            memory[name] = _empty(program, target.access, target.mode)
-        memory[name] = write(memory[name], target.access, value, target.mode)
-
-
-def _empty(program: Program, access: Access, mode: Mode) -> Array:
-    block = program.blocks[access.block]
-    return jnp.zeros(block.size, block.dtype)
+        if name not in blocks:
+            block = program.blocks[name]
+            blocks[name] = jnp.zeros(block.size, block.dtype)
+        blocks[name] = write(blocks[name], target.access, value, target.mode)
 
 
 def sample(program: Program, memory: Memory) -> list[Array]:

@@ -1,0 +1,1 @@
+"""The test suites of nengo and nengo_spa, run on nengo_jax."""
