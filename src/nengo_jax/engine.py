@@ -66,7 +66,8 @@ class Engine:
         self._steps_per_call = min(self._capacity, _FIRST_STEPS)
         self._compiled_chunks: dict[Hashable, Callable] = {}
         self._loop: HostLoop | None = None
-        self._loop_source: tuple | None = None
+        self._loops: dict[tuple[str, ...], HostLoop] = {}
+        self._loaded: tuple = (None, None, None)
         self._constants_vary = False
         self._settle: Callable[[], Mapping[str, jax.Array]] | None = None
         with self.context():
@@ -231,7 +232,7 @@ class Engine:
         return self._record(done, [_stack(kept) for kept in rows]), error
 
     def _call_host(self, group: Group, reads: Sequence[jax.Array]):
-        return call_group(
+        results = call_group(
             group,
             reads,
             self.calls,
@@ -239,6 +240,7 @@ class Engine:
             self.n_steps + 1,
             self.compiled.program.dt,
         )
+        return results.astype(self.compiled.layout.dtype)
 
     def _inputs_of_step(self, first: int, k: int, data: Data) -> dict[str, Any]:
         part = {signal: value[..., k : k + 1, :] for signal, value in data.items()}
@@ -253,22 +255,22 @@ class Engine:
         return inputs
 
     def _host_loop(self, data: Data) -> HostLoop:
-        """The compiled pieces of a step; made anew when a parameter was changed."""
+        """The compiled pieces of a step, with the present parameters."""
         slots = self.compiled.layout.slots
         given = any(s in slots and slots[s].block == CONSTANTS for s in data)
         self._constants_vary = given or (
             self.constants is not None and self.constants.ndim == 2
         )
         held = {} if self._constants_vary else self._held()
-        source = (self.params, self.constants, self._constants_vary)
-        if self._loop_source is None or any(
-            a is not b for a, b in zip(self._loop_source, source, strict=True)
-        ):
+        names = tuple(held)
+        if names not in self._loops:
             batched = self.batch_size is not None
-            program = self.compiled.program
-            self._loop = HostLoop(program, self.params, held, batched)
-            self._loop_source = source
-        assert self._loop is not None
+            self._loops[names] = HostLoop(self.compiled.program, names, batched)
+        source = (self._loops[names], self.params, self.constants)
+        if any(a is not b for a, b in zip(self._loaded, source, strict=True)):
+            self._loops[names].load(self.params, held)
+            self._loaded = source
+        self._loop = self._loops[names]
         return self._loop
 
     # -- memory

@@ -12,6 +12,7 @@ from nengo.builder.signal import Signal
 
 from ..core import Group, Program, Role, Sample
 from ..families import FAMILIES, FamilyTable, Settings
+from ..families.process import linear
 from .build import build_model
 from .check import check
 from .explain import explain
@@ -85,6 +86,9 @@ def compile_model(
     layout = _layout_with_inputs(model, roles, sources, settings)
     live = live_tasks(tasks, roles, model)
     groups = plan(tasks, layout, settings, optimize, live)
+    for task in tasks:
+        if task.family is linear.LOWPASS and linear.output_is_state(task.op):
+            layout.share(task.op.state["X"], task.op.output)
     program = _program(model, groups, layout)
     check(program)
     starters = starters_of(model, tasks, sources, roles)

@@ -85,6 +85,10 @@ class Layout:
         self._sizes[name] = offset
         self._kinds[name] = (role, self.element_type(unique[0]))
 
+    def share(self, base: Signal, other: Signal) -> None:
+        """Let a signal lie where another one lies that always has the same value."""
+        self.slots[base] = self.slots[other]
+
     @property
     def blocks(self) -> dict[str, Block]:
         """All blocks by name."""

@@ -20,10 +20,14 @@ from nengo.builder.probe import SimProbe
 from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
 from nengo.processes import FilteredNoise
+from nengo.synapses import Alpha, LinearFilter, Lowpass, Triangle
 
+from ..families.neurons import model_of
 from ..families.neurons.mt19937 import stream_of
 from ..families.neurons.spiking import RNG_STATE
 from .sources import Source, function_source, noise_source, process_source
+
+_SHIPPED = (Lowpass, Alpha, LinearFilter, Triangle)
 
 
 class Simplified(NamedTuple):
@@ -59,7 +63,7 @@ def simplify(model: Model) -> Simplified:
             source, replacements = _feed_process(op, model.dt)
             sources.append(source)
             operators += replacements
-        elif type(op) is SimNeurons and set(op.state_extra) == {RNG_STATE}:
+        elif _has_native_stream(op):
             replacement, stream = _with_stream(op)
             operators.append(replacement)
             streams.append(stream)
@@ -79,6 +83,12 @@ def constant_sources(model: Model) -> list[Source]:
     ]
 
 
+def _has_native_stream(op: Operator) -> bool:
+    """Whether an operator stands for random neurons that run natively."""
+    random = type(op) is SimNeurons and set(op.state_extra) == {RNG_STATE}
+    return random and model_of(op.neurons) is not None
+
+
 def _feed_process(op: SimProcess, dt: float) -> tuple[Source, list[Operator]]:
     process = op.process
     filtered = (
@@ -86,7 +96,7 @@ def _feed_process(op: SimProcess, dt: float) -> tuple[Source, list[Operator]]:
         and type(process).make_step is FilteredNoise.make_step
         and type(process).make_state is FilteredNoise.make_state
     )
-    if filtered:
+    if filtered and type(process.synapse) in _SHIPPED:
         noise = Signal(np.zeros_like(op.output.initial_value), name=f"{process}.noise")
         synapse = SimProcess(
             process.synapse, noise, op.output, op.t, op.mode, op.state, str(process)

@@ -11,12 +11,13 @@ compiled call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -34,7 +35,6 @@ from .step import (
 )
 
 Call = Callable[..., tuple[np.ndarray, ...]]
-Results = Sequence[np.ndarray]
 Blocks = dict[str, Any]
 
 
@@ -67,8 +67,8 @@ class Piece:
     ----------
     takes, fresh, gives : tuple of str
         Blocks taken from the present step, inputs taken for the next one, results.
-    constants : tuple of Array
-        Blocks and operands that do not change over time.
+    fixed, known : tuple
+        Names of blocks, and keys of operands, that do not change over time.
     run : callable
         ``run(constants, taken, fresh, results) -> (given, samples, reads)``.
     """
@@ -76,18 +76,9 @@ class Piece:
     takes: tuple[str, ...]
     fresh: tuple[str, ...]
     gives: tuple[str, ...]
-    constants: tuple[Array, ...]
+    fixed: tuple[str, ...]
+    known: tuple[tuple[int, int], ...]
     run: Callable
-
-    def __call__(self, memory: Blocks, results: Results, inputs: Blocks | None = None):
-        """Run on ``memory``, which gets the new values; return samples and reads."""
-        taken = [memory[name] for name in self.takes]
-        fresh = [inputs[name] for name in self.fresh] if inputs else []
-        given, samples, reads = self.run(self.constants, taken, fresh, list(results))
-        memory.update(zip(self.gives, given, strict=True))
-        if inputs:
-            memory.update(inputs)
-        return samples, reads
 
 
 class HostLoop:
@@ -96,32 +87,66 @@ class HostLoop:
     Parameters
     ----------
     program : Program
-    params : mapping of str to Array
-    held : mapping of str to Array
+    held : collection of str
         Input blocks that never change and have no batch axis.
     batched : bool
         Whether all blocks that change have a batch axis.
     """
 
-    def __init__(self, program: Program, params: Memory, held: Memory, batched: bool):
+    def __init__(self, program: Program, held: Collection[str], batched: bool):
         self._program = program
         self._batched = batched
-        self._split = split_by_time(program, held.keys())
-        prepare = jax.jit(partial(_prepare, program, self._split))
-        self._fixed, self._operands = prepare({**params, **held})
+        self._held = tuple(held)
+        self._split = split_by_time(program, held)
+        self._settled = {*program.names(Role.PARAM), *held}
+        for number in self._split.once:
+            writes = program.groups[number].writes
+            self._settled.update(write.access.block for write in writes)
+        self._prepare = jax.jit(partial(_prepare, program, self._split))
         self._parts = _cut(program, self._split.each)
         count = len(self._parts)
         self._pieces = [self._compile((k,)) for k in range(count)]
         self._turn = self._compile((count - 1, 0))
-        self._held = held
-        self._params = params
-        self._last: tuple[Callable[[], Memory], Blocks, list[Results]] | None = None
+        self._nothing = np.zeros((1, 0) if batched else (0,), np.float32)
+        self._source: Memory = {}
+        self._constants: dict[int, tuple] = {}
+        self._last: tuple[Callable[[], Memory], Blocks, list[np.ndarray]] | None = None
+
+    def load(self, params: Memory, held: Memory) -> None:
+        """Take new values for all that does not change over time."""
+        self._source = {**params, **held}
+        fixed, operands = self._prepare(self._source)
+        self._constants = {
+            id(piece): (
+                *(fixed[name] for name in piece.fixed),
+                *(operands[key] for key in piece.known),
+            )
+            for piece in [*self._pieces, self._turn]
+        }
+
+    def _call(
+        self,
+        piece: Piece,
+        memory: Blocks,
+        results: np.ndarray,
+        inputs: Blocks | None = None,
+    ) -> tuple[Sequence[Array], Sequence[Array]]:
+        """Run a piece on ``memory``, which gets the new values."""
+        taken = [memory[name] for name in piece.takes]
+        fresh = [inputs[name] for name in piece.fresh] if inputs else []
+        given, samples, reads = piece.run(
+            self._constants[id(piece)], taken, fresh, results
+        )
+        memory.update(zip(piece.gives, given, strict=True))
+        if inputs:
+            memory.update(inputs)
+        return samples, reads
 
     def run(
         self,
         state: Memory,
         inputs: Sequence[Callable[[], Blocks]],
-        call: Callable[[Group, Sequence[Array]], Results],
+        call: Callable[[Group, Sequence[Array]], np.ndarray],
     ) -> Iterator[tuple[Sequence[Array], Callable[[], Memory]]]:
         """Run one step for each item of ``inputs``.
 
@@ -131,7 +156,7 @@ class HostLoop:
         inputs : sequence of callable
             Called at the beginning of each step; gives the input blocks.
         call : callable
-            ``call(group, operands) -> results``, the Python work of a host group.
+            ``call(group, operands) -> array``, the Python work of a host group.
 
         Yields
         ------
@@ -144,27 +169,27 @@ class HostLoop:
         now = inputs[0]()
         memory: Blocks = {**state, **now}
         before: Callable[[], Memory] = lambda: state  # noqa: E731
-        _, reads = self._pieces[0](memory, ())
+        _, reads = self._call(self._pieces[0], memory, self._nothing)
         for number in range(len(inputs)):
-            history: list[Results] = []
+            history: list[np.ndarray] = []
             for piece, part in zip(self._pieces[1:], self._parts, strict=False):
                 assert part.after is not None
                 history.append(call(part.after, reads))
                 if piece is not self._pieces[-1]:
-                    _, reads = piece(memory, history[-1])
+                    _, reads = self._call(piece, memory, history[-1])
             settle = partial(self._settle, dict(memory), history[-1], tuple(state))
             self._last = before, now, history
             if number + 1 == len(inputs):
-                samples, _ = self._pieces[-1](memory, history[-1])
+                samples, _ = self._call(self._pieces[-1], memory, history[-1])
                 yield samples, partial(_pick, memory, tuple(state))
                 return
             try:
                 now = inputs[number + 1]()
             except BaseException:
-                samples, _ = self._pieces[-1](dict(memory), history[-1])
+                samples, _ = self._call(self._pieces[-1], dict(memory), history[-1])
                 yield samples, settle
                 raise
-            samples, reads = self._turn(memory, history[-1], now)
+            samples, reads = self._call(self._turn, memory, history[-1], now)
             yield samples, settle
             before = settle
 
@@ -174,24 +199,24 @@ class HostLoop:
             return {}
         before, inputs, history = self._last
 
-        split = split_by_time(self._program, self._held.keys(), everything=True)
-        source = {**self._params, **self._held}
-        fixed = run_groups(self._program, split.once, source, {})
+        split = split_by_time(self._program, self._held, everything=True)
+        fixed = run_groups(self._program, split.once, self._source, {})
         parts = _cut(self._program, split.each)
 
-        def again(state: Memory, inputs: Blocks, history: list[Results]) -> Memory:
+        def again(state: Memory, inputs: Blocks, history: list[np.ndarray]) -> Memory:
             memory = {**fixed, **state, **inputs}
             for part, results in zip(parts, [None, *history], strict=True):
                 if part.before is not None and results is not None:
-                    memory = store(self._program, part.before, results, memory)
+                    own = _split_results(part.before, jnp.asarray(results))
+                    memory = store(self._program, part.before, own, memory)
                 memory = run_groups(self._program, part.numbers, memory, {})
             return {n: memory[n] for n in self._program.names(Role.WIRE)}
 
         return (jax.vmap(again) if self._batched else again)(before(), inputs, history)
 
-    def _settle(self, memory: Blocks, results: Results, names: Sequence[str]):
+    def _settle(self, memory: Blocks, results: np.ndarray, names: Sequence[str]):
         memory = dict(memory)
-        self._pieces[-1](memory, results)
+        self._call(self._pieces[-1], memory, results)
         return _pick(memory, names)
 
     def _compile(self, order: tuple[int, ...]) -> Piece:
@@ -200,20 +225,18 @@ class HostLoop:
         parts = [self._parts[k] for k in order]
         turn = len(parts) == 2
         made = {n for part in self._parts[: order[0]] for n in part.written}
-        lasting = {n for role in (Role.STATE, Role.INPUT) for n in program.names(role)}
-        lasting -= set(self._fixed)
-        touched = frozenset().union(*(part.touched for part in parts))
-        later = frozenset().union(*(p.touched for p in self._parts[order[-1] + 1 :]))
         states = set(program.names(Role.STATE))
-        inputs = set(program.names(Role.INPUT)) - set(self._fixed)
-        takes = (parts[0].touched & (lasting | made)) | (touched & states)
-        fresh = parts[1].touched & inputs if turn else frozenset()
+        inputs = set(program.names(Role.INPUT)) - set(self._held)
+        touched = frozenset().union(*(part.touched for part in parts))
         written = frozenset().union(*(part.written for part in parts))
-        wires = (parts[-1].written | (made if not turn else set())) & later
-        gives = sorted((written & states) | (wires & written))
-        fixed = sorted(touched & set(self._fixed))
-        known = [k for k in self._operands if any(k[0] in p.numbers for p in parts)]
-        takes, fresh = sorted(takes), sorted(fresh)
+        later = frozenset().union(*(p.touched for p in self._parts[order[-1] + 1 :]))
+        needed = parts[0].touched & (inputs | made)
+        takes = tuple(sorted(needed | (touched & states)))
+        fresh = tuple(sorted(parts[1].touched & inputs)) if turn else ()
+        gives = tuple(sorted(written & (states | (parts[-1].written & later))))
+        fixed = tuple(sorted(touched & self._settled))
+        numbers = {number for part in parts for number in part.numbers}
+        known = tuple(key for key in self._split.operands if key[0] in numbers)
 
         def run(constants, taken, fresh_values, results):
             base = dict(zip(fixed, constants[: len(fixed)], strict=True))
@@ -229,7 +252,8 @@ class HostLoop:
                         **dict(zip(fresh, fresh_values, strict=True)),
                     }
                 if part.before is not None:
-                    memory = store(program, part.before, results, memory)
+                    own_results = _split_results(part.before, results)
+                    memory = store(program, part.before, own_results, memory)
                 memory = run_groups(program, part.numbers, memory, own)
                 if part.after is None:
                     samples = sample(program, memory)
@@ -238,12 +262,8 @@ class HostLoop:
             return [memory[name] for name in gives], samples, reads
 
         if self._batched:
-            run = jax.vmap(run, in_axes=(None, 0, 0, 0))
-        constants = (
-            *(self._fixed[name] for name in fixed),
-            *(self._operands[key] for key in known),
-        )
-        return Piece(tuple(takes), tuple(fresh), tuple(gives), constants, jax.jit(run))
+            run = jax.vmap(run, in_axes=(None, 0, 0, 0 if parts[0].before else None))
+        return Piece(takes, fresh, gives, fixed, known, jax.jit(run))
 
 
 def _pick(memory: Blocks, names: Sequence[str]) -> Memory:
@@ -294,7 +314,7 @@ def call_group(
     batched: bool,
     step: int,
     dt: float,
-) -> Results:
+) -> np.ndarray:
     """Call the functions of a host group for every example of a batch.
 
     Parameters
@@ -311,17 +331,31 @@ def call_group(
 
     Returns
     -------
-    list of ndarray
-        What the group writes.
+    ndarray, shape ([batch,] size)
+        What the group writes, joined end to end: one array is passed on faster.
     """
     values = [np.asarray(value) for value in reads]
-    columns = []
+    rows = []
     for example, own in enumerate(calls):
         operands = [v[example] for v in values] if batched else values
-        column: list[np.ndarray] = []
+        row: list[np.ndarray] = []
         for call in host.calls:
-            column += own[call.number](step, step * dt, *operands[call.reads])
-        columns.append(column)
-    if not batched:
-        return columns[0]
-    return [np.stack(values) for values in zip(*columns, strict=True)]
+            row += own[call.number](step, step * dt, *operands[call.reads])
+        rows.append(_join(row))
+    return np.stack(rows) if batched else rows[0]
+
+
+def _join(values: Sequence[np.ndarray]) -> np.ndarray:
+    if len(values) == 1:
+        return values[0].reshape(-1)
+    return np.concatenate([value.reshape(-1) for value in [*values, np.zeros(0)]])
+
+
+def _split_results(host: Group, results: Array) -> list[Array]:
+    """Undo the joining of what a host group writes."""
+    sizes = [write.access.size for write in host.writes]
+    stops = np.cumsum(sizes)
+    return [
+        results[stop - size : stop].reshape(write.access.shape)
+        for size, stop, write in zip(sizes, stops, host.writes, strict=True)
+    ]

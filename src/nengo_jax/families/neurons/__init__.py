@@ -22,7 +22,6 @@ from .rate import RECTIFIED_LINEAR, SIGMOID, SPIKING_RECTIFIED_LINEAR, TANH
 from .spiking import (
     POISSON_SPIKING,
     REGULAR_SPIKING,
-    RNG_STATE,
     STOCHASTIC_SPIKING,
 )
 
@@ -66,8 +65,8 @@ def is_native(op: SimNeurons) -> bool:
 def _key(op: SimNeurons) -> Hashable:
     model = model_of(op.neurons)
     assert model is not None
-    stream = op.state[RNG_STATE] if model.random else None  # never shared
-    return model.neuron_type, model.variant(op.neurons), stream
+    size = op.J.size if model.random else None  # each has a stream of its own
+    return model.neuron_type, model.variant(op.neurons), size
 
 
 def _states(op: SimNeurons) -> tuple[Operand, ...]:

@@ -16,6 +16,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 WORDS = 624
+SIZE = WORDS + 1  # of a stream: its state, and how many words of it are used
 PER_TWIST = WORDS // 2  # doubles made from one twist
 _SHIFT = 397
 _MATRIX = np.uint32(0x9908B0DF)

@@ -13,6 +13,7 @@ same stream, in the same order, as NumPy does for the reference.
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import nengo
 from jax import Array, lax
@@ -41,10 +42,13 @@ def _random_spikes(constants, settings, neurons, draw) -> Step:
     height = spike_height(constants, settings)
 
     def step(rate: Array, stream: Array) -> tuple[Array, Array]:
+        # ensembles of equal size, each with its own stream
+        streams = stream.reshape(-1, mt19937.SIZE)
         mean = dt * (jnp.abs(rate) if neurons.negative else rate)
-        spikes, stream = draw(mean, stream)
+        means = mean.reshape(len(streams), -1)
+        spikes, streams = jax.vmap(draw)(means, streams)
         sign = jnp.sign(rate) if neurons.negative else 1
-        return height * spikes * sign, stream
+        return height * spikes.reshape(-1) * sign, streams.reshape(-1)
 
     return step
 

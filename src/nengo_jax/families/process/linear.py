@@ -69,17 +69,41 @@ def _signature(process: LinearFilter) -> Hashable:
     return num, den, process.analog, process.method, type(process)
 
 
-def _first_order_key(op: SimProcess) -> Hashable:
+def _stateless_key(op: SimProcess) -> Hashable:
     return op.mode
+
+
+def _lowpass_key(op: SimProcess) -> Hashable:
+    return op.mode, output_is_state(op)
 
 
 def _state_key(op: SimProcess) -> Hashable:
     return op.mode, op.state["X"].shape
 
 
+def output_is_state(op: SimProcess) -> bool:
+    """Whether a lowpass need not keep its state beside its output, as both are equal."""
+    state, output = op.state["X"], op.output
+    kept = op.mode == "update" and not output.is_view and state.size == output.size
+    return kept and np.array_equal(
+        state.initial_value.reshape(-1), output.initial_value.reshape(-1)
+    )
+
+
 def _flat_state(op: SimProcess) -> Operand:
     state = op.state["X"]
     return Operand(state, element_numbers(state).reshape(-1), (state.size,))
+
+
+def _lowpass_reads(op: SimProcess) -> tuple[Operand, ...]:
+    state = Operand(op.output) if output_is_state(op) else _flat_state(op)
+    return Operand(op.input), state
+
+
+def _lowpass_writes(op: SimProcess) -> tuple[Target, ...]:
+    if output_is_state(op):
+        return (_output(op),)
+    return _output(op), Target(_flat_state(op), Mode.SET)
 
 
 def _discretize_all(ops: Sequence[SimProcess], dt: float) -> list[LinearFilter.Step]:
@@ -102,9 +126,10 @@ def _build_first_order(ops: Sequence[SimProcess], settings: Settings) -> Run:
         [step.C.item() * step.B.item() for step in steps], sizes, settings.dtype
     )
 
-    def run(x: Array, state: Array) -> tuple[Array, Array]:
-        state = a * state + b * x
-        return state, state
+    results = 1 if output_is_state(ops[0]) else 2
+
+    def run(x: Array, state: Array) -> tuple[Array, ...]:
+        return (a * state + b * x,) * results
 
     return run
 
@@ -154,7 +179,7 @@ def _output(op: SimProcess) -> Target:
 
 STATELESS_FILTER = Family(
     name="filter (no state)",
-    key=_first_order_key,
+    key=_stateless_key,
     reads=lambda op: (Operand(op.input),),
     writes=lambda op: (_output(op),),
     build=_build_stateless,
@@ -162,9 +187,9 @@ STATELESS_FILTER = Family(
 )
 LOWPASS = Family(
     name="filter (first order)",
-    key=_first_order_key,
-    reads=lambda op: (Operand(op.input), _flat_state(op)),
-    writes=lambda op: (_output(op), Target(_flat_state(op), Mode.SET)),
+    key=_lowpass_key,
+    reads=_lowpass_reads,
+    writes=_lowpass_writes,
     build=_build_first_order,
     flat=True,
 )
