@@ -16,7 +16,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = {
     6: {"cli", "convert", "layers", "optimizers", "plants"},
     5: {"simulator"},
-    4: {"data", "engine", "feeder", "model", "signals"},
+    4: {"checks", "data", "engine", "feeder", "model", "signals"},
     3: {"compiler"},
     2: {"dists", "families", "neurons", "nodes", "options"},
     1: {"runtime"},

@@ -166,6 +166,8 @@ class Engine:
         sequences, count, error = self._feeder.take(
             self.samplers, self.n_steps + 1, count, capacity, data
         )
+        if count == 0:
+            return Recorded(0, [np.zeros((0,)) for _ in program.samples]), error
         held = {} if CONSTANTS in sequences else self._held()
         inputs = Inputs(held, sequences)
         batched = Inputs(
@@ -298,13 +300,45 @@ class Engine:
             elif name == CONSTANTS:
                 self.constants = np.array(value)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that the engine remembers, but for random streams on the host."""
+        return {
+            "blocks": {
+                n: np.array(v) for n, v in {**self.params, **self.state}.items()
+            },
+            "constants": self.constants,
+            "n_steps": self.n_steps,
+            "hosted": [
+                {s: np.array(v) for held in own for s, v in held.signals.items()}
+                for own in self._holders()
+            ],
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go back to a snapshot of the same model."""
+        for name, value in snapshot["blocks"].items():
+            self.poke(name, value)
+        self.constants = snapshot["constants"]
+        self.n_steps = snapshot["n_steps"]
+        for own, values in zip(self._holders(), snapshot["hosted"], strict=True):
+            for held in own:
+                for signal in held.signals:
+                    held.signals[signal][...] = values[signal]
+
+    def _holders(self) -> list[list[Any]]:
+        """Samplers and host calls of each example."""
+        return [
+            [*samplers.values(), *calls.values()]
+            for samplers, calls in zip(self.samplers, self.calls, strict=True)
+        ]
+
     def host_signal(self, signal: Signal) -> np.ndarray | None:
         """Return the array of a signal that lives with a process or host operator."""
         found = [
-            holder.signals[signal]
-            for own in (*self.calls, *self.samplers)
-            for holder in own.values()
-            if signal in holder.signals
+            held.signals[signal]
+            for own in self._holders()
+            for held in own
+            if signal in held.signals
         ]
         if not found:
             return None

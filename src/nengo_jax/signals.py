@@ -33,15 +33,23 @@ class Signals(Mapping[Signal, np.ndarray]):
         self._engine = engine
         self._mirrors: dict[str, np.ndarray] = {}
         self._others: dict[Signal, np.ndarray] = {}
+        self._known = set(self)
+        for named in model.sig.values():
+            self._known.update(s.base for s in named.values() if s is not None)
 
     def __getitem__(self, signal: Signal) -> np.ndarray:
         if not isinstance(signal, Signal):
             raise KeyError(f"{signal!r} is not a Signal. Take one from sim.model.sig.")
         model, base = self._model, signal.base
+        known = base in self._known or base in self._engine.compiled.layout.slots
+        if not known:
+            raise KeyError(f"{signal} is not part of the simulated model.")
         if base is model.step:
             return np.array(self._engine.n_steps, base.dtype)
         if base is model.time:
             return np.array(self._engine.n_steps * model.dt, base.dtype)
+        if base in self._engine.compiled.products:
+            return self._product(signal)
         slot = self._engine.compiled.layout.slots.get(base)
         if slot is None:
             return self._beside_blocks(signal)
@@ -61,6 +69,15 @@ class Signals(Mapping[Signal, np.ndarray]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def _product(self, signal: Signal) -> np.ndarray:
+        """Work out a signal that is kept as two factors; it cannot be written."""
+        rows, columns = self._engine.compiled.products[signal.base]
+        value = self[rows][..., :, None] * self[columns][..., None, :]
+        flat = value.reshape(*value.shape[:-2], -1)
+        view = _view(signal, flat, Slot("", 0, False))
+        view.setflags(write=False)
+        return view
 
     def push(self) -> None:
         """Give the engine what was written into mirrors since the last run."""
@@ -142,4 +159,6 @@ def _sparse_matrix(signal: Signal, block: np.ndarray, slot: Slot):
 
     row, column = sparse_coordinates(signal)
     data = block[slot.offset : slot.offset + len(row)]
-    return csr_matrix((data, (row, column)), shape=signal.shape)
+    matrix = csr_matrix((data, (row, column)), shape=signal.shape)
+    matrix.data.setflags(write=False)
+    return matrix

@@ -17,14 +17,23 @@ from nengo.builder import Model
 from nengo.exceptions import ReadonlyError, SimulatorClosed, ValidationError
 from nengo.utils.progress import Progress, ProgressBar, ProgressTracker
 
+from .checks import (
+    check_batch_size,
+    check_clock,
+    check_data,
+    check_dtype,
+    check_network,
+    check_seed,
+    check_steps,
+    check_time,
+)
 from .compiler import build_model, compile_model, host_warning
-from .data import SimulationData, check_data, check_network
+from .data import SimulationData
 from .engine import Engine
 from .signals import Signals
 
 logger = logging.getLogger(__name__)
 
-DTYPES = ("float16", "float32", "float64")
 _MAX_SEED = np.iinfo(np.int32).max
 
 
@@ -98,10 +107,11 @@ class Simulator:
         self.closed = True  # until everything has been built
         self.progress_bar = progress_bar
         self.optimize = optimize
-        self.minibatch_size = _check_batch_size(minibatch_size)
-        self.dtype = _check_dtype(dtype)
+        self.minibatch_size = check_batch_size(minibatch_size)
+        self.dtype = check_dtype(dtype)
         self.device = device
         check_network(network, model)
+        check_clock(dt, seed)
         self.model = build_model(network, model, dt, progress_bar)
         network_seed: Any = None if network is None else network.seed
         if seed is None and network_seed is not None:
@@ -112,7 +122,7 @@ class Simulator:
         self._engine = Engine(compiled, minibatch_size, _find_device(device))
         self._engine.start(self.seed)
         self.signals: Signals | None = Signals(self.model, self._engine)
-        self.data = SimulationData(self.model.params, minibatch_size)
+        self.data = SimulationData(dict(self.model.params), minibatch_size)
         self.closed = False
         self.clear_probes()
 
@@ -146,10 +156,6 @@ class Simulator:
         self.signals = None
 
     def __getstate__(self) -> dict[str, Any]:
-        signals = {}
-        if self.signals is not None:
-            slots = self._engine.compiled.layout.slots
-            signals = {s: np.array(self.signals[s]) for s in slots if not s.sparse}
         return {
             "arguments": {
                 "dt": self.dt,
@@ -161,23 +167,24 @@ class Simulator:
                 "dtype": self.dtype.name,
                 "device": self.device,
             },
-            "signals": signals,
-            "n_steps": self.n_steps,
-            "samples": {probe: self.data.raw[probe] for probe in self.model.probes},
+            "memory": self._snapshot(),
             "closed": self.closed,
+            "samples": {probe: self.data.raw[probe] for probe in self.model.probes},
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         samples = {probe: list(rows) for probe, rows in state["samples"].items()}
         self.__init__(None, **state["arguments"])
-        assert self.signals is not None
-        for signal, value in state["signals"].items():
-            self.signals[signal] = value
-        self._engine.n_steps = state["n_steps"]
         for probe, rows in samples.items():
             self.data.raw[probe].extend(rows)
+        self._engine.restore(state["memory"])
         if state["closed"]:
             self.close()
+
+    def _snapshot(self) -> dict[str, Any]:
+        if self.signals is not None:
+            self.signals.push()
+        return self._engine.snapshot()
 
     # -- clock
 
@@ -269,12 +276,7 @@ class Simulator:
         ValidationError
             If the time is negative.
         """
-        if not time_in_seconds >= 0:
-            raise ValidationError(
-                f"Must be positive (got {time_in_seconds:g})",
-                attr="time_in_seconds",
-                obj=self,
-            )
+        check_time(time_in_seconds, self)
         steps = int(np.round(float(time_in_seconds) / self.dt))
         if steps == 0:
             self._check_open()
@@ -319,7 +321,9 @@ class Simulator:
         self._check_open()
         if isinstance(data, (bool, ProgressBar)):
             data, progress_bar = None, data  # nengo's order of arguments
-        steps = _check_steps(steps)
+        steps = check_steps(steps)
+        if steps == 0:
+            return
         inputs = check_data(data, self.model, steps, self.minibatch_size)
         bar = self.progress_bar if progress_bar is None else progress_bar
         assert self.signals is not None
@@ -341,7 +345,7 @@ class Simulator:
     def clear_probes(self) -> None:
         """Forget all recorded data."""
         for probe in self.model.probes:
-            self.model.params[probe] = []
+            self.data.raw[probe] = []
         self.data.reset()
 
     def reset(self, seed: int | None = None) -> None:
@@ -354,6 +358,7 @@ class Simulator:
         """
         self._check_open()
         if seed is not None:
+            check_seed(seed)
             self.seed = seed
         self._engine.reset(self.seed)
         assert self.signals is not None
@@ -363,34 +368,6 @@ class Simulator:
     def _check_open(self) -> None:
         if self.closed:
             raise SimulatorClosed("Simulator cannot run because it is closed.")
-
-
-def _check_steps(steps: int) -> int:
-    if not isinstance(steps, (int, np.integer)) or steps < 0:
-        raise ValidationError(
-            f"Must be a whole number of steps, 0 or more (got {steps!r})", attr="steps"
-        )
-    return int(steps)
-
-
-def _check_batch_size(size: int | None) -> int | None:
-    if size is not None and (not isinstance(size, (int, np.integer)) or size < 1):
-        raise ValidationError(
-            f"Must be a positive integer or None (got {size!r})", attr="minibatch_size"
-        )
-    return None if size is None else int(size)
-
-
-def _check_dtype(dtype: Any) -> np.dtype:
-    try:
-        checked = np.dtype(dtype)
-    except TypeError:
-        checked = None
-    if checked is None or checked.name not in DTYPES:
-        raise ValidationError(
-            f"Must be one of {', '.join(DTYPES)} (got {dtype!r})", attr="dtype"
-        )
-    return checked
 
 
 def _find_device(device: Any) -> Any:

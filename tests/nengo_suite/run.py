@@ -64,10 +64,12 @@ def suite_environment(dtype: str = "float64") -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         description=__doc__.splitlines()[0],
         epilog="Further arguments are pytest's: -n 2, -k lif, -x ...",
     )
-    parser.add_argument("package", nargs="?", default="nengo", help="or nengo_spa")
+    # Not an argument by position: it would take the 2 of pytest's "-n 2".
+    parser.add_argument("--package", choices=("nengo", "nengo_spa"), default="nengo")
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
     parser.add_argument(
         "--reference", action="store_true", help="run on nengo.Simulator instead"

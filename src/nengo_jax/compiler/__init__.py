@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,8 @@ class Compiled:
         What is started anew at each reset, in the reference's order.
     streams : frozenset of Signal
         Random streams of neurons, which a reset does not turn back.
+    products : mapping of Signal to (Signal, Signal)
+        Signals that are kept as two factors of an outer product.
     clock : tuple of Signal
         The model's step and time.
     """
@@ -51,6 +53,7 @@ class Compiled:
     sources: tuple[Source, ...]
     starters: tuple[Starter, ...]
     streams: frozenset[Signal]
+    products: Mapping[Signal, tuple[Signal, Signal]]
     clock: tuple[Signal, Signal]
 
 
@@ -79,7 +82,7 @@ def compile_model(
         fit together.
     """
     settings = Settings(model.dt, np.dtype(dtype))
-    operators, sources, streams = simplify(model)
+    operators, sources, streams, products = simplify(model)
     tasks = tasks_of(operators, families)
     roles = assign_roles(tasks, model, sources)
     tasks = drop_host_operands(tasks, roles, model)
@@ -92,9 +95,8 @@ def compile_model(
     program = _program(model, groups, layout)
     check(program)
     starters = starters_of(model, tasks, sources, roles)
-    return Compiled(
-        program, layout, sources, starters, streams, (model.step, model.time)
-    )
+    clock = (model.step, model.time)
+    return Compiled(program, layout, sources, starters, streams, products, clock)
 
 
 def host_warning(compiled: Compiled) -> None:

@@ -3,17 +3,20 @@
 * the clock, node functions of time and processes without input become sources;
 * a FilteredNoise becomes white noise that is fed and a filter that is computed;
 * random neurons get their random stream as a signal, like any other state;
+* a PES rule whose delta only goes to its weights keeps two vectors instead of it;
 * probes compute nothing.
 """
 
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
 from nengo import Node
 from nengo.builder import Model
+from nengo.builder.learning_rules import SimPES
 from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import Copy, Operator, SimPyFunc, TimeUpdate
 from nengo.builder.probe import SimProbe
@@ -25,6 +28,7 @@ from nengo.synapses import Alpha, LinearFilter, Lowpass, Triangle
 from ..families.neurons import model_of
 from ..families.neurons.mt19937 import stream_of
 from ..families.neurons.spiking import RNG_STATE
+from ..families.outer import KeepFactors, OuterInc
 from .sources import Source, function_source, noise_source, process_source
 
 _SHIPPED = (Lowpass, Alpha, LinearFilter, Triangle)
@@ -39,11 +43,15 @@ class Simplified(NamedTuple):
     sources : tuple of Source
     streams : frozenset of Signal
         Random streams of neurons; a reset does not turn them back.
+    products : dict of Signal to (Signal, Signal)
+        Signals that are no longer computed, and the factors whose outer product
+        they are.
     """
 
     operators: list[Operator]
     sources: tuple[Source, ...]
     streams: frozenset[Signal]
+    products: dict[Signal, tuple[Signal, Signal]]
 
 
 def simplify(model: Model) -> Simplified:
@@ -69,7 +77,8 @@ def simplify(model: Model) -> Simplified:
             streams.append(stream)
         else:
             operators.append(op)
-    return Simplified(operators, tuple(sources), frozenset(streams))
+    operators, products = _factor_rules(operators, model)
+    return Simplified(operators, tuple(sources), frozenset(streams), products)
 
 
 def constant_sources(model: Model) -> list[Source]:
@@ -114,3 +123,35 @@ def _with_stream(op: SimNeurons) -> tuple[SimNeurons, Signal]:
     twin.state_idxs = {**op.state_idxs, RNG_STATE: len(op.sets)}
     twin.sets = [*op.sets, stream]
     return twin, stream
+
+
+def _factor_rules(
+    operators: list[Operator], model: Model
+) -> tuple[list[Operator], dict[Signal, tuple[Signal, Signal]]]:
+    """Replace each PES rule and the copy of its delta, if nothing else needs it."""
+    users: dict[Signal, list[Operator]] = defaultdict(list)
+    for op in operators:
+        for base in {signal.base for signal in op.all_signals}:
+            users[base].append(op)
+    probed = {model.sig[probe]["in"].base for probe in model.probes}
+    replaced: dict[Operator, Operator] = {}
+    products: dict[Signal, tuple[Signal, Signal]] = {}
+    for rule in operators:
+        if type(rule) is not SimPES or rule.delta in probed:
+            continue
+        others = [op for op in users[rule.delta.base] if op is not rule]
+        if len(others) == 1 and _applies(others[0], rule.delta):
+            kept = KeepFactors(rule)
+            copied = others[0]
+            replaced[rule] = kept
+            replaced[copied] = OuterInc(kept.rows, kept.columns, copied.dst, copied.tag)
+            products[rule.delta] = (kept.rows, kept.columns)
+    return [replaced.get(op, op) for op in operators], products
+
+
+def _applies(op: Operator, delta: Signal) -> bool:
+    """Whether an operator adds the whole of ``delta`` to something, and no more."""
+    if type(op) is not Copy or not op.inc or op.src is not delta or delta.is_view:
+        return False
+    plain = op.src_slice is None and op.dst_slice is None
+    return plain and op.dst.shape == delta.shape

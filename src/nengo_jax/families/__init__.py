@@ -30,6 +30,7 @@ from .base import Family, Host, HostPlace, Operand, Settings, Target
 from .convolution import CONVOLUTION
 from .copying import COPY, RESET
 from .host import FUNCTION, OPERATOR
+from .outer import KEEP_FACTORS, OUTER, KeepFactors, OuterInc
 from .process import linear, triangle
 from .products import BLOCK_DOT, ELEMENTWISE, SPARSE_DOT
 
@@ -71,6 +72,8 @@ FAMILIES: FamilyTable = {
         (triangle.TRIANGLE, triangle.is_native),
     ),
     SimPES: ((learning.PES, _always),),
+    KeepFactors: ((KEEP_FACTORS, _always),),
+    OuterInc: ((OUTER, _always),),
     SimBCM: ((learning.BCM, _always),),
     SimOja: ((learning.OJA, _always),),
     SimVoja: ((learning.VOJA, _always),),

@@ -82,7 +82,7 @@ def _state_key(op: SimProcess) -> Hashable:
 
 
 def output_is_state(op: SimProcess) -> bool:
-    """Whether a lowpass need not keep its state beside its output, as both are equal."""
+    """Whether a lowpass need not keep its state beside its output: they are equal."""
     state, output = op.state["X"], op.output
     kept = op.mode == "update" and not output.is_view and state.size == output.size
     return kept and np.array_equal(
