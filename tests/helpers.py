@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import nengo
 import numpy as np
+import pytest
 from nengo.builder import Model
 from nengo.builder.operator import Copy, Operator, Reset
 from nengo.builder.signal import Signal
@@ -21,6 +22,9 @@ import nengo_jax
 
 # Workers that run at the same time would wait for each other's lock.
 nengo.rc.set("decoder_cache", "enabled", "False")
+
+MERGED = pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
+WIRES = pytest.mark.parametrize("wires", [False, True], ids=["kept", "wires"])
 
 RTOL = 1e-9  # of the largest value, in float64
 _FLOOR = 1e-3  # values below it are as good as this: differences of 1e-12 are allowed

@@ -34,7 +34,11 @@ import nengo_jax
 STEPS = 100
 DISTURBANCE = 1e-15
 
-CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+CHECKS = [
+    HealthCheck.too_slow,
+    HealthCheck.data_too_large,
+    HealthCheck.large_base_example,
+]
 
 
 def few(count: int):
@@ -171,9 +175,7 @@ class Drawing:
             if isinstance(type_, (nengo.Sigmoid, nengo.Tanh)):
                 top = 1 / type_.tau_ref
         noisy = not isinstance(neurons, nengo.Direct) and self.number(0, 3) == 0
-        noise = nengo.processes.WhiteNoise(
-            nengo.dists.Gaussian(0, 0.02), **self.seed()
-        )
+        noise = nengo.processes.WhiteNoise(nengo.dists.Gaussian(0, 0.02), **self.seed())
         ensemble = nengo.Ensemble(
             self.number(2, 12),
             self.number(1, 3),
@@ -251,15 +253,15 @@ class Drawing:
         transform = self.transform(
             target.size_in, columns, 2e-3 if from_neurons else 0.7
         )
-        if isinstance(transform, nengo.Sparse) and isinstance(pre, nengo.Ensemble):
-            if not from_neurons:  # decoders are dense
-                transform = transform.sample().toarray()
+        decoded = isinstance(pre, nengo.Ensemble) and not from_neurons
+        if decoded and isinstance(transform, nengo.Sparse):  # decoders are dense
+            transform = transform.sample().toarray()
         nengo.Connection(
             source,
             target,
             function=function,
             transform=transform,
-            synapse=self.choose([*SYNAPSES, None]) if forward else self.choose(SYNAPSES),
+            synapse=self.choose([*SYNAPSES, None] if forward else SYNAPSES),
         )
 
     def learned_connection(self) -> None:
@@ -466,7 +468,9 @@ def test_rounding_is_told_from_mistakes():
         edge = nengo.Ensemble(
             1,
             1,
-            neuron_type=nengo.SpikingRectifiedLinear(initial_state={"voltage": nengo.dists.Choice([0])}),
+            neuron_type=nengo.SpikingRectifiedLinear(
+                initial_state={"voltage": nengo.dists.Choice([0])}
+            ),
             gain=[1],
             bias=[100.0],
         )

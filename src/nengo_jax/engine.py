@@ -65,6 +65,7 @@ class Engine:
         self._capacity = self._choose_capacity()
         self._steps_per_call = min(self._capacity, _FIRST_STEPS)
         self._compiled_chunks: dict[Hashable, Callable] = {}
+        self._rows: dict[tuple[int, ...], tuple] = {}
         self._loop: HostLoop | None = None
         self._loops: dict[tuple[str, ...], HostLoop] = {}
         self._loaded: tuple = (None, None, None)
@@ -73,7 +74,7 @@ class Engine:
         with self.context():
             self.params = self._initial(Role.PARAM)
             self.state = self._initial(Role.STATE)
-        self.constants = compiled.program.initial.get(CONSTANTS)
+            self.constants = self._initial_constants()
 
     @contextmanager
     def context(self) -> Iterator[None]:
@@ -95,7 +96,7 @@ class Engine:
         with self.context():
             self.state = self._keep_streams(self._initial(Role.STATE))
             self.params = self._initial(Role.PARAM)
-        self.constants = self.compiled.program.initial.get(CONSTANTS)
+            self.constants = self._initial_constants()
         self.n_steps = 0
         self._wires = dict
         self.start(seed)
@@ -174,8 +175,8 @@ class Engine:
             {name: value.ndim == 2 for name, value in held.items()},
             {name: value.ndim == 3 for name, value in sequences.items()},
         )
-        rows = sample_rows(program, self.n_steps + 1, count, capacity)
-        arguments = (self.params, self.state, inputs, rows, np.int32(count))
+        rows, on_device = self._sample_rows(count, capacity)
+        arguments = (self.params, self.state, inputs, *on_device)
         chunk = self._chunk_function(capacity, batched)(*arguments)
         self.state = chunk.state
         self._wires = partial(self._device_wires, capacity, batched, arguments)
@@ -188,6 +189,17 @@ class Engine:
             for buffer, row in zip(chunk.samples, rows, strict=True)
         ]
         return self._record(count, kept), error
+
+    def _sample_rows(self, count: int, capacity: int):
+        """Rows for the samples of the next steps, and the same as JAX arrays."""
+        program = self.compiled.program
+        first = self.n_steps + 1
+        same = all(sample.period <= 1 for sample in program.samples)
+        key = (count, capacity) if same else (count, capacity, first)
+        if key not in self._rows:
+            rows = sample_rows(program, first, count, capacity)
+            self._rows = {key: (rows, (jnp.array(rows), jnp.array(count, jnp.int32)))}
+        return self._rows[key]
 
     def _chunk_function(
         self, capacity: int, batched: Inputs, keep_wires: bool = False
@@ -283,8 +295,8 @@ class Engine:
             return np.asarray(self.params[name])
         if name in self.state:
             return np.asarray(self.state[name])
-        if name == CONSTANTS:
-            return self.constants
+        if name == CONSTANTS and self.constants is not None:
+            return np.asarray(self.constants)
         with self.context():
             wires = self._wires()
         self._wires = lambda: wires
@@ -298,7 +310,7 @@ class Engine:
             elif name in self.state:
                 self.state = {**self.state, name: jnp.array(value)}
             elif name == CONSTANTS:
-                self.constants = np.array(value)
+                self.constants = jnp.array(value)
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that the engine remembers, but for random streams on the host."""
@@ -306,7 +318,7 @@ class Engine:
             "blocks": {
                 n: np.array(v) for n, v in {**self.params, **self.state}.items()
             },
-            "constants": self.constants,
+            "constants": self.peek(CONSTANTS),
             "n_steps": self.n_steps,
             "hosted": [
                 {s: np.array(v) for held in own for s, v in held.signals.items()}
@@ -318,7 +330,8 @@ class Engine:
         """Go back to a snapshot of the same model."""
         for name, value in snapshot["blocks"].items():
             self.poke(name, value)
-        self.constants = snapshot["constants"]
+        if snapshot["constants"] is not None:
+            self.poke(CONSTANTS, snapshot["constants"])
         self.n_steps = snapshot["n_steps"]
         for own, values in zip(self._holders(), snapshot["hosted"], strict=True):
             for held in own:
@@ -348,6 +361,10 @@ class Engine:
     def _on_host(self) -> bool:
         return self.compiled.program.on_host
 
+    def _initial_constants(self) -> jax.Array | None:
+        value = self.compiled.program.initial.get(CONSTANTS)
+        return None if value is None else jnp.array(value)
+
     def _held(self) -> dict[str, Any]:
         return {} if self.constants is None else {CONSTANTS: self.constants}
 
@@ -375,7 +392,7 @@ class Engine:
         return max(2, min(_CHUNK_STEPS, affordable))
 
 
-def _with_batch(value: np.ndarray, size: int) -> np.ndarray:
+def _with_batch(value: Any, size: int) -> np.ndarray:
     return value if value.ndim == 2 else np.broadcast_to(value, (size, *value.shape))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -29,7 +29,7 @@ from .checks import (
 )
 from .compiler import build_model, compile_model, host_warning
 from .data import SimulationData
-from .engine import Engine
+from .engine import Engine, Recorded
 from .signals import Signals
 
 logger = logging.getLogger(__name__)
@@ -329,18 +329,24 @@ class Simulator:
         assert self.signals is not None
         self.signals.push()
         try:
-            with ProgressTracker(
-                bar, Progress("Simulating", "Simulation", steps)
-            ) as tracker:
-                for recorded in self._engine.run(steps, inputs):
-                    for probe, rows in zip(
-                        self.model.probes, recorded.rows, strict=True
-                    ):
-                        self.data.raw[probe].extend(rows)
-                    if recorded.steps:
-                        tracker.total_progress.step(recorded.steps)
+            if bar is False:  # a tracker takes longer than a step
+                self._record(self._engine.run(steps, inputs))
+                return
+            progress = Progress("Simulating", "Simulation", steps)
+            with ProgressTracker(bar, progress) as tracker:
+                self._record(self._engine.run(steps, inputs), tracker.total_progress)
         finally:
             self.signals.pull()
+
+    def _record(
+        self, pieces: Iterable[Recorded], progress: Progress | None = None
+    ) -> None:
+        """Keep what the probes recorded, piece by piece as it comes."""
+        for recorded in pieces:
+            for probe, rows in zip(self.model.probes, recorded.rows, strict=True):
+                self.data.raw[probe].extend(rows)
+            if progress is not None and recorded.steps:
+                progress.step(recorded.steps)
 
     def clear_probes(self) -> None:
         """Forget all recorded data."""

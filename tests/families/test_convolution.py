@@ -8,6 +8,7 @@ import nengo
 import numpy as np
 import pytest
 from helpers import (
+    MERGED,
     assert_close,
     both_simulators,
     check_operators,
@@ -20,8 +21,6 @@ from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.transforms import ChannelShape, Convolution, ConvolutionTranspose
 
 import nengo_jax
-
-MERGED = pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
 
 # spatial shape, kernel size, strides
 SPACES = {

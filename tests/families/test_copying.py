@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from helpers import check_operators, with_wires
+from helpers import (
+    MERGED,
+    WIRES,
+    check_operators,
+    with_wires,
+)
 from nengo.builder import Model
 from nengo.builder.operator import Copy, Reset
 from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
 import nengo_jax
-
-MERGED = pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
-WIRES = pytest.mark.parametrize("wires", [False, True], ids=["kept", "wires"])
 
 MASK = np.array([True, False, True, True, False, False])
 
@@ -152,7 +156,7 @@ def test_increments_of_the_same_elements_add_up(optimize):
 def test_chain_of_copies_within_one_step(optimize):
     def make(model):
         signals = [Signal(np.zeros(3), name=f"s{k}") for k in range(6)]
-        pairs = list(zip(signals, signals[1:], strict=False))
+        pairs = list(itertools.pairwise(signals))
         return [Copy(a, b) for a, b in reversed(pairs)]
 
     check_operators(make, optimize=optimize)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import nengo
 import numpy as np
 import pytest
-from helpers import check_operators, compare_networks, with_wires
+from helpers import (
+    MERGED,
+    WIRES,
+    check_operators,
+    compare_networks,
+    with_wires,
+)
 from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
 from nengo.builder.operator import Copy
 from nengo.builder.signal import Signal
-
-MERGED = pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
-WIRES = pytest.mark.parametrize("wires", [False, True], ids=["kept", "wires"])
 
 SIZES = [(5, 3), (5, 3), (5, 3), (1, 1), (4, 7)]  # of pre and post, or error
 
@@ -111,13 +114,13 @@ def learning_network(rule, solver=None, pre_neurons=False, post_neurons=False):
             learning_rule_type=rule,
             **options,
         )
-        rules = rule if isinstance(rule, (dict, list)) else [rule]
-        for key, kind in (
-            enumerate(rules) if not isinstance(rules, dict) else rules.items()
-        ):
-            target = connection.learning_rule
-            if isinstance(rule, (dict, list)):
-                target = target[key]
+        learned = connection.learning_rule
+        targets = [learned]
+        if isinstance(rule, dict):
+            targets = [learned[key] for key in rule]
+        elif isinstance(rule, list):
+            targets = [learned[key] for key in range(len(rule))]
+        for target in targets:
             if target.size_in == 1:
                 nengo.Connection(stimulus[0], target, synapse=None)
             elif target.size_in == 2:

@@ -8,6 +8,7 @@ import nengo
 import numpy as np
 import pytest
 from helpers import (
+    MERGED,
     assert_close,
     both_simulators,
     check_operators,
@@ -19,8 +20,6 @@ from nengo.builder.neurons import SimNeurons
 from nengo.builder.signal import Signal
 
 import nengo_jax
-
-MERGED = pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
 
 # neuron types with different constants, and the scale of their input
 TYPES = {
@@ -116,7 +115,7 @@ def test_type(name, optimize):
     assert any(np.any(v) for v in output), "no neuron was active"
 
 
-@pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
+@MERGED
 def test_all_types_in_one_model_on_wires(optimize):
     def make(model):
         return [
@@ -152,7 +151,7 @@ def test_far_from_zero(name):
     check_operators(make, inputs=lambda rng, shape: np.array(border))
 
 
-@pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
+@MERGED
 def test_rates_that_are_negative(optimize):
     """A regular spiker with a rate below zero spikes downwards, through floor."""
 
@@ -299,7 +298,7 @@ def test_lif_in_single_precision(ratio):
     current = np.concatenate(
         [rng.uniform(-3, 30, size // 2), 1 + rng.exponential(0.5, size // 2)]
     ).astype(np.float32)
-    # half of the neurons close to their threshold, and some within their refractory time
+    # half of the neurons are close to their threshold, some in their refractory time
     voltage = np.where(
         rng.uniform(size=size) < 0.5,
         1 - rng.exponential(ratio, size) * np.abs(current - 1),
@@ -320,7 +319,10 @@ def test_lif_in_single_precision(ratio):
         for s in (reference, sim):
             s.run_steps(1)
             op = s.model.operators[-1]
-            signals = (op.output, *(op.state[n] for n in ("voltage", "refractory_time")))
+            signals = (
+                op.output,
+                *(op.state[n] for n in ("voltage", "refractory_time")),
+            )
             results.append([np.array(s.signals[x], dtype=float) for x in signals])
     (spikes, volts, times), (spikes32, volts32, times32) = results
     epsilon = np.finfo(np.float32).eps

@@ -16,6 +16,7 @@ import nengo
 import numpy as np
 import pytest
 from helpers import (
+    MERGED,
     assert_close,
     compare_data,
     compare_networks,
@@ -34,7 +35,6 @@ from nengo.processes import (
 
 import nengo_jax
 
-MERGED = pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
 SEEDED = pytest.mark.parametrize("seeded", [False, True], ids=["unseeded", "seeded"])
 
 DISTRIBUTIONS = {
@@ -123,7 +123,8 @@ def test_as_noise_of_ensembles(seeded, optimize):
                 continue
             if name == "high pass":  # nengo cannot increment by its output
                 continue
-            if isinstance(getattr(process, "dist", None), (dists.Samples, dists.Choice)):
+            distribution = getattr(process, "dist", None)
+            if isinstance(distribution, (dists.Samples, dists.Choice)):
                 continue  # these have their own dimensions
             ensemble = nengo.Ensemble(9, 1, noise=process, label=name)
             nengo.Connection(stimulus, ensemble)

@@ -1,22 +1,27 @@
-"""ElementwiseInc, DotInc, SparseDotInc and BsrDotInc against their own ``make_step``."""
+"""All products of signals against their own ``make_step``."""
 
 from __future__ import annotations
+
+import itertools
 
 import jax
 import nengo
 import numpy as np
 import pytest
 import scipy.sparse
-from helpers import assert_close, check_operators, with_wires
+from helpers import (
+    MERGED,
+    WIRES,
+    assert_close,
+    check_operators,
+    with_wires,
+)
 from nengo.builder.operator import BsrDotInc, DotInc, ElementwiseInc, SparseDotInc
 from nengo.builder.signal import Signal
 from nengo.transforms import SparseMatrix
 
 import nengo_jax
 from nengo_jax.families.spikes import spike_matvec
-
-MERGED = pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
-WIRES = pytest.mark.parametrize("wires", [False, True], ids=["kept", "wires"])
 
 # shapes of A, X and Y in Y += A * X
 PRODUCTS = [
@@ -111,7 +116,7 @@ def test_dot_alone(shapes):
 
 @MERGED
 def test_dots_into_views_of_one_signal(optimize):
-    """As in an ensemble array: one matrix for several parts, and parts of one vector."""
+    """As in an ensemble array: one matrix for parts of one vector."""
 
     def make(model):
         matrix, x, y = signals((6, 4), (12,), (18,))
@@ -146,7 +151,7 @@ def test_chain_of_dots(optimize):
         vectors = [Signal(np.zeros(3), name=f"v{k}") for k in range(5)]
         return [
             DotInc(signals((3, 3), (), (), number=k)[0], a, b)
-            for k, (a, b) in enumerate(zip(vectors, vectors[1:], strict=False))
+            for k, (a, b) in enumerate(itertools.pairwise(vectors))
         ]
 
     check_operators(with_wires(make), optimize=optimize)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import nengo
 import numpy as np
 import pytest
-from helpers import assert_close, check_operators, compare_networks, run_jax
+from helpers import (
+    MERGED,
+    assert_close,
+    check_operators,
+    compare_networks,
+    run_jax,
+)
 from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
 from nengo.synapses import Alpha, LinearFilter, Lowpass, Triangle
@@ -44,13 +50,10 @@ FILTERS = {
     "digital, order 3 with passthrough": [
         LinearFilter([1, 0.5, 0.1, 0], [1, -1.1, 0.3, 0.01], analog=False)
     ],
-    "digital, order 4": [
-        LinearFilter([0.2], [1, -0.5, 0.2, -0.1, 0.05], analog=False)
-    ],
+    "digital, order 4": [LinearFilter([0.2], [1, -0.5, 0.2, -0.1, 0.05], analog=False)],
     "triangle": [Triangle(0.01), Triangle(0.003), Triangle(0.01)],
     "triangle of one tap": [Triangle(0), Triangle(1e-4)],
 }
-MERGED = pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
 MODES = pytest.mark.parametrize("mode", ["update", "set", "inc"])
 
 
@@ -167,9 +170,7 @@ def test_network(optimize):
             nengo.Probe(target)
             nengo.Probe(stimulus, synapse=synapse)
             if synapse is not None:
-                node = nengo.Node(
-                    synapse, size_in=2, size_out=2, label=f"node {name}"
-                )
+                node = nengo.Node(synapse, size_in=2, size_out=2, label=f"node {name}")
                 nengo.Connection(target, node, synapse=None)
                 nengo.Probe(node)
     compare_networks(network, 40, optimize=optimize)
