@@ -16,6 +16,8 @@ compared up to that step only, and counted as an event that
 
 from __future__ import annotations
 
+import os
+
 import nengo
 import numpy as np
 import pytest
@@ -53,10 +55,12 @@ def few(count: int):
 
 
 def many(count: int):
-    """Examples of a thorough run: others each time."""
+    """Examples of a thorough run: others each time, but in CI."""
     return settings(
         max_examples=count,
         deadline=None,
+        derandomize="CI" in os.environ,
+        database=None,
         print_blob=True,
         suppress_health_check=CHECKS,
     )
