@@ -241,12 +241,15 @@ def test_neuron_type(optimize):
     compare_on_host(network, 40, "Tired", "Cubic", optimize=optimize)
 
 
-@MERGED
-@pytest.mark.parametrize("base", [nengo.LIFRate(), Cubic()], ids=["LIFRate", "Cubic"])
+@pytest.mark.parametrize(
+    ("base", "optimize"),
+    [(nengo.LIFRate(), True), (Cubic(), False)],
+    ids=["LIFRate", "Cubic"],
+)
 def test_random_neuron_type(base, optimize):
     with nengo.Network(seed=3) as network:
         ensemble = nengo.Ensemble(12, 1, neuron_type=Careless(base))
-        other = nengo.Ensemble(12, 1, neuron_type=nengo.PoissonSpiking(base))
+        other = nengo.Ensemble(12, 1, neuron_type=nengo.StochasticSpiking(base))
         nengo.Connection(ensemble, other)
         nengo.Probe(ensemble.neurons)
         nengo.Probe(ensemble.neurons, "rate_out")

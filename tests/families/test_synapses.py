@@ -54,7 +54,6 @@ FILTERS = {
     "triangle": [Triangle(0.01), Triangle(0.003), Triangle(0.01)],
     "triangle of one tap": [Triangle(0), Triangle(1e-4)],
 }
-MODES = pytest.mark.parametrize("mode", ["update", "set", "inc"])
 
 
 def operator(
@@ -71,8 +70,10 @@ def operator(
     )
 
 
-@MERGED
-@MODES
+@pytest.mark.parametrize(
+    ("mode", "optimize"),
+    [("update", True), ("update", False), ("set", True), ("inc", True)],
+)
 @pytest.mark.parametrize("kind", ["linear", "triangle"])
 def test_all_filters_at_once(kind, mode, optimize):
     """All filters, for inputs of several sizes."""
@@ -105,9 +106,8 @@ def test_filter(name):
     check_operators(make, steps=10, dt=0.003)
 
 
-@MERGED
 @pytest.mark.parametrize("method", METHODS)
-def test_method_of_discretisation(method, optimize):
+def test_method_of_discretisation(method):
     """Some of them give even a lowpass a passthrough, and with it another step."""
 
     def with_method(synapse: LinearFilter) -> LinearFilter:
@@ -126,7 +126,7 @@ def test_method_of_discretisation(method, optimize):
     def make(model):
         return [operator(model, f, (2,), "update") for f in chosen]
 
-    check_operators(make, optimize=optimize, steps=8)
+    check_operators(make, steps=8)
 
 
 @MERGED
@@ -159,8 +159,7 @@ def synapses() -> dict[str, nengo.synapses.Synapse | None]:
     return {**found, "none": None}
 
 
-@MERGED
-def test_network(optimize):
+def test_network():
     """On connections (one step of delay), probes, and as the process of a node."""
     with nengo.Network(seed=6) as network:
         stimulus = nengo.Node(lambda t: [np.sin(90 * t), t > 0.01])
@@ -173,7 +172,7 @@ def test_network(optimize):
                 node = nengo.Node(synapse, size_in=2, size_out=2, label=f"node {name}")
                 nengo.Connection(target, node, synapse=None)
                 nengo.Probe(node)
-    compare_networks(network, 40, optimize=optimize)
+    compare_networks(network, 40)
 
 
 @pytest.mark.parametrize("name", ["lowpass 0", "alpha 0", "order 4 1", "triangle 0"])
