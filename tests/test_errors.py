@@ -355,6 +355,14 @@ def test_cycle_of_nodes():
     assert "innocent" not in message
 
 
+def test_cycle_of_one_connection():
+    with nengo.Network() as network:
+        relay = nengo.Node(size_in=2, label="selfish")
+        nengo.Connection(relay, relay, synapse=None)
+    with pytest.raises(BuildError, match="selfish"):
+        simulator(network)
+
+
 @pytest.mark.parametrize("optimize", [True, False])
 def test_cycle_through_an_ensemble(optimize):
     with nengo.Network() as network:

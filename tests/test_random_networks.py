@@ -436,13 +436,13 @@ def check_batch(network: nengo.Network, seed: int) -> None:
         compare(mine, alone(), alone)
 
 
-@few(12)
+@few(8)
 @given(networks())
 def test_equal_to_the_reference_merged_and_unmerged(network):
     check_against_reference(network)
 
 
-@few(4)
+@few(3)
 @given(networks(), st.integers(0, 1000))
 def test_batch_is_each_example_on_its_own(network, seed):
     check_batch(network, seed)

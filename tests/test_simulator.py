@@ -501,8 +501,11 @@ def test_signals_have_the_values_of_the_reference(make):
         assert sim.model.step in sim.signals
 
 
-@BOTH
-@pytest.mark.parametrize("size", [None, 2])
+@pytest.mark.parametrize(
+    ("make", "size"),
+    [(neural_network, None), (host_network, 2)],
+    ids=["device", "host, batch"],
+)
 def test_values_that_nobody_uses_can_be_looked_at(make, size):
     """They are those of the last step: before its updates, not after."""
     network = make()
@@ -707,8 +710,7 @@ def test_sparse_weights_can_be_read():
 
 
 @BOTH
-@pytest.mark.parametrize("size", [None, 2])
-@pytest.mark.parametrize("way", ["deepcopy", "copy"])
+@pytest.mark.parametrize(("way", "size"), [("deepcopy", None), ("copy", 2)])
 def test_copy_goes_on_from_where_it_was_made(make, way, size):
     network = make()
     with simulator(network, minibatch_size=size) as sim:

@@ -88,7 +88,7 @@ class Simulator:
     ...     sim.run(0.5)
     >>> sim.data[probe].shape
     (500, 1)
-    >>> abs(sim.data[probe][-1, 0] - 0.5) < 0.05
+    >>> bool(abs(sim.data[probe][-1, 0] - 0.5) < 0.05)
     True
     """
 

@@ -345,6 +345,23 @@ def test_rate_types_in_single_precision(name):
     check_operators(make, inputs=draw, steps=5, dtype="float32", rtol=1e-5)
 
 
+@pytest.mark.parametrize("neuron_type", RANDOM_TYPES)
+def test_random_types_in_half_precision(neuron_type):
+    """On average they spike as often as they should."""
+    rates = np.linspace(100, 900, 50)
+    with nengo.Network(seed=1) as network:
+        ensemble = nengo.Ensemble(
+            50,
+            1,
+            neuron_type=neuron_type(nengo.RectifiedLinear()),
+            gain=np.ones(50),
+            bias=rates,
+        )
+        probe = nengo.Probe(ensemble.neurons)
+    spikes = run_jax(network, 200, dtype="float16")[probe].astype(float)
+    assert abs(np.mean(spikes) / np.mean(rates) - 1) < 0.1
+
+
 # -- networks
 
 
