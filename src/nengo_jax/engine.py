@@ -27,6 +27,7 @@ _CHUNK_BYTES = 32 * 2**20  # samples and inputs that may lie on the device at a 
 _CHUNK_STEPS = 1000
 _CHUNK_SECONDS = 0.25  # after which a run reports progress and can be interrupted
 _FIRST_STEPS = 100
+_FEWEST_STEPS = 25
 _SEEDS = 2**32
 
 
@@ -158,7 +159,8 @@ class Engine:
         if seconds < _CHUNK_SECONDS / 2 and count == self._steps_per_call:
             self._steps_per_call = min(2 * self._steps_per_call, self._capacity)
         elif seconds > 2 * _CHUNK_SECONDS:
-            self._steps_per_call = max(self._steps_per_call // 2, 1)
+            # not fewer: each call also has a cost that does not depend on its steps
+            self._steps_per_call = max(self._steps_per_call // 2, _FEWEST_STEPS)
 
     # -- all steps in one compiled loop
 

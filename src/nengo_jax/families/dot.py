@@ -162,9 +162,14 @@ def _build_wide(ops: Sequence[DotInc]) -> Run:
 
 def _build_large(ops: Sequence[DotInc], settings: Settings) -> Run:
     def run(a: Array, x: Array) -> tuple[Array]:
-        return (spike_matvec(a[0].T, x[0])[None],)
+        return (spike_matvec(a, x[0])[None],)
 
     return run
+
+
+def _as_stored(a: Array) -> Array:
+    """Undo the transposition of reading, so that no copy is made in the loop."""
+    return a.transpose(0, 2, 1)[0]
 
 
 def _build_general(ops: Sequence[DotInc], settings: Settings) -> Run:
@@ -195,6 +200,7 @@ LARGE_DOT = Family(
     reads=lambda op: (Operand(op.A, by_column=True), Operand(op.X)),
     writes=_writes,
     build=_build_large,
+    prepare=lambda ops, settings: {0: _as_stored},
 )
 GENERAL_DOT = Family(
     name="general dot",
