@@ -243,7 +243,7 @@ def test_neuron_type(optimize):
 
 @pytest.mark.parametrize(
     ("base", "optimize"),
-    [(nengo.LIFRate(), True), (Cubic(amplitude=100), False)],
+    [(nengo.LIFRate(), True), (Cubic(amplitude=1000), False)],
     ids=["LIFRate", "Cubic"],
 )
 def test_random_neuron_type(base, optimize):
