@@ -64,8 +64,7 @@ def _connect(earlier: list[Use], after: list[Use], later: list[set[int]]) -> Non
     numbers, low, high = np.array(earlier, dtype=np.int64).T
     for number, first, end in after:
         for before in numbers[(low < end) & (high > first)]:
-            if before != number:
-                later[before].add(number)
+            later[before].add(number)
 
 
 def _check_alone(base: Signal, uses: list[Use], operators: Sequence[Operator]) -> None:

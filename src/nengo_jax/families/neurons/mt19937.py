@@ -50,8 +50,10 @@ def doubles(stream: Array, dtype: DTypeLike) -> Array:
     both = jnp.concatenate([state, _twist(state)])
     words = _temper(lax.dynamic_slice(both, (used,), (WORDS,)))
     high, low = words[0::2] >> np.uint32(5), words[1::2] >> np.uint32(6)
-    scale = np.array(2.0**-27, dtype), np.array(2.0**-53, dtype)
-    return high.astype(dtype) * scale[0] + low.astype(dtype) * scale[1]
+    exact = jnp.promote_types(dtype, jnp.float32)  # 2**-27 is zero in half precision
+    scale = np.array(2.0**-27, exact), np.array(2.0**-53, exact)
+    numbers = high.astype(exact) * scale[0] + low.astype(exact) * scale[1]
+    return numbers.astype(dtype)
 
 
 def advance(stream: Array, count: Array) -> Array:
