@@ -50,7 +50,8 @@ def doubles(stream: Array, dtype: DTypeLike) -> Array:
     both = jnp.concatenate([state, _twist(state)])
     words = _temper(lax.dynamic_slice(both, (used,), (WORDS,)))
     high, low = words[0::2] >> np.uint32(5), words[1::2] >> np.uint32(6)
-    exact = jnp.promote_types(dtype, jnp.float32)  # 2**-27 is zero in half precision
+    half = np.dtype(dtype).itemsize < 4  # 2**-27 is zero in half precision
+    exact = np.dtype(np.float32) if half else np.dtype(dtype)
     scale = np.array(2.0**-27, exact), np.array(2.0**-53, exact)
     numbers = high.astype(exact) * scale[0] + low.astype(exact) * scale[1]
     return numbers.astype(dtype)
