@@ -3,6 +3,8 @@
 import os
 import sys
 
+import jax
+
 if "keras" not in sys.modules:
     os.environ["KERAS_BACKEND"] = "jax"
 elif sys.modules["keras"].config.backend() != "jax":
@@ -11,6 +13,12 @@ elif sys.modules["keras"].config.backend() != "jax":
         "backend, but nengo_jax needs 'jax'. Import nengo_jax before keras, or set the "
         "environment variable KERAS_BACKEND=jax before starting Python."
     )
+
+# Handing a step to another thread and waiting for it takes longer than a small step.
+# Only effective before JAX has started; the variable is JAX's own, for those who want
+# the default of JAX.
+if "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 from .simulator import Simulator
 from .version import version as __version__

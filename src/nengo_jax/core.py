@@ -8,6 +8,7 @@ It knows neither nengo nor Keras, so it can be run by JAX alone.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,7 +80,7 @@ class Access:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def describe(self, blocks: Mapping[str, Block]) -> str:
         """Say in a few characters how the operand lies in its block."""

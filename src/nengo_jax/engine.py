@@ -231,23 +231,25 @@ class Engine:
         inputs = [partial(self._inputs_of_step, first, k, data) for k in range(count)]
         try:
             loop = self._host_loop(data)
-            for values, settle in loop.run(self.state, inputs, self._call_host):
+            for carry, settle in loop.run(self.state, inputs, self._call_host):
                 self._settle = settle
                 self.n_steps += 1
                 done += 1
-                for probe, value, kept in zip(samples, values, rows, strict=True):
-                    if self.n_steps % probe.period < 1:
-                        kept.append(np.asarray(value))
+                due = [self.n_steps % probe.period < 1 for probe in samples]
+                values = loop.samples(carry) if any(due) else [()] * len(samples)
+                for now, value, kept in zip(due, values, rows, strict=True):
+                    if now:
+                        kept.append(np.array(value))
         except BaseException as raised:
             error = raised
         if self._settle is not None:
-            self.state = dict(self._settle())
+            self.state = self._settle()
             self._settle = None
             assert self._loop is not None
             self._wires = self._loop.wires
         return self._record(done, [_stack(kept) for kept in rows]), error
 
-    def _call_host(self, group: Group, reads: Sequence[jax.Array]):
+    def _call_host(self, group: Group, reads: Sequence[np.ndarray]):
         results = call_group(
             group,
             reads,
@@ -280,8 +282,7 @@ class Engine:
         held = {} if self._constants_vary else self._held()
         names = tuple(held)
         if names not in self._loops:
-            batched = self.batch_size is not None
-            self._loops[names] = HostLoop(self.compiled.program, names, batched)
+            self._loops[names] = HostLoop(self.compiled.program, names, self.batch_size)
         source = (self._loops[names], self.params, self.constants)
         if any(a is not b for a, b in zip(self._loaded, source, strict=True)):
             self._loops[names].load(self.params, held)

@@ -85,9 +85,15 @@ def write(
         return _write_rows(whole(block), access, value, mode)
     if access.order is not None:
         value = value.transpose(access.order)
-    value = value.reshape(-1)
     if access.start == 0 and access.size == size:
-        return value if mode is Mode.SET else whole(block) + value
+        if mode is Mode.SET:
+            return value.reshape(-1)
+        # Added in the shape of the operand, axes of length 1 left out: in a flat sum, or
+        # one of three axes, XLA divides the number of each element to find it in a
+        # value that is broadcast, which takes three times as long.
+        shape = tuple(count for count in value.shape if count != 1)
+        return (whole(block).reshape(shape) + value.reshape(shape)).reshape(-1)
+    value = value.reshape(-1)
     if not isinstance(block, Pieces) or _overlaps(block, access):
         block = Pieces(whole(block), ())
     return Pieces(block.block, (*block.parts, (access.start, value, mode)))

@@ -6,7 +6,8 @@ errors reach the caller as they are, and user code runs in the caller's own thre
 
 With one cut, steps are run as ``first | host | turn | host | turn | host | last``:
 the turn is the end of one step and the beginning of the next, so each step takes one
-compiled call.
+compiled call. All that goes from one call to the next is the *carry*: states, wires
+that cross a cut, what the host reads and what the probes see, packed into few arrays.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..core import Group, Program, Role
+from ..core import Access, Group, Program, Role
 from .memory import read
+from .packing import Packing
 from .step import (
     Memory,
     Operands,
@@ -35,7 +37,8 @@ from .step import (
 )
 
 Call = Callable[..., tuple[np.ndarray, ...]]
-Blocks = dict[str, Any]
+Carry = list[Any]
+_READS, _SAMPLES = "<reads>", "<samples>"  # no block is called so
 
 
 @dataclass(frozen=True)
@@ -65,20 +68,50 @@ class Piece:
 
     Attributes
     ----------
-    takes, fresh, gives : tuple of str
-        Blocks taken from the present step, inputs taken for the next one, results.
-    fixed, known : tuple
-        Names of blocks, and keys of operands, that do not change over time.
+    inputs, fresh : tuple of str
+        Input blocks of the present step and, for a turn, of the next one.
+    gives : tuple of int
+        Numbers of the arrays of the carry that it changes.
+    constants : callable
+        ``constants(fixed, operands) -> list of Array``: what it needs of all that does
+        not change over time.
     run : callable
-        ``run(constants, taken, fresh, results) -> (given, samples, reads)``.
+        ``run(constants, carry, inputs, fresh, results) -> changed arrays``.
     """
 
-    takes: tuple[str, ...]
+    inputs: tuple[str, ...]
     fresh: tuple[str, ...]
-    gives: tuple[str, ...]
-    fixed: tuple[str, ...]
-    known: tuple[tuple[int, int], ...]
+    gives: tuple[int, ...]
+    constants: Callable[[Memory, Operands], list[Array]]
     run: Callable
+
+
+class Carried(Mapping[str, np.ndarray]):
+    """The states in a carry, unpacked when they are looked at.
+
+    Parameters
+    ----------
+    packing : Packing
+    carry : list of Array
+    names : tuple of str
+        Blocks with role STATE.
+    """
+
+    def __init__(self, packing: Packing, carry: Carry, names: Sequence[str]):
+        self.packing = packing
+        self.carry = carry
+        self._names = names
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        return self.packing.take([np.asarray(a) for a in self.carry], name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class HostLoop:
@@ -89,65 +122,44 @@ class HostLoop:
     program : Program
     held : collection of str
         Input blocks that never change and have no batch axis.
-    batched : bool
-        Whether all blocks that change have a batch axis.
+    batch_size : int or None
+        Length of the batch axis of all blocks that change; None if they have none.
     """
 
-    def __init__(self, program: Program, held: Collection[str], batched: bool):
+    def __init__(self, program: Program, held: Collection[str], batch_size: int | None):
         self._program = program
-        self._batched = batched
+        self._lead = () if batch_size is None else (batch_size,)
         self._held = tuple(held)
+        self._states = program.names(Role.STATE)
         self._split = split_by_time(program, held)
-        self._settled = {*program.names(Role.PARAM), *held}
-        for number in self._split.once:
-            writes = program.groups[number].writes
-            self._settled.update(write.access.block for write in writes)
-        self._prepare = jax.jit(partial(_prepare, program, self._split))
         self._parts = _cut(program, self._split.each)
+        self._packing = self._pack_carry()
+        self._prepare = jax.jit(partial(_prepare, program, self._split))
+        self._shapes = jax.eval_shape(self._prepare, self._source_shapes())
         count = len(self._parts)
         self._pieces = [self._compile((k,)) for k in range(count)]
         self._turn = self._compile((count - 1, 0))
-        self._nothing = np.zeros((1, 0) if batched else (0,), np.float32)
+        self._nothing = np.zeros((*self._lead, 0), np.float32)
+        self._pack = jax.jit(self._pack_states)
         self._source: Memory = {}
-        self._constants: dict[int, tuple] = {}
-        self._last: tuple[Callable[[], Memory], Blocks, list[np.ndarray]] | None = None
+        self._constants: dict[int, list[Array]] = {}
+        self._last: tuple[Callable[[], Memory], Memory, list[np.ndarray]] | None = None
 
     def load(self, params: Memory, held: Memory) -> None:
         """Take new values for all that does not change over time."""
         self._source = {**params, **held}
-        fixed, operands = self._prepare(self._source)
+        prepared = self._prepare(self._source)
         self._constants = {
-            id(piece): (
-                *(fixed[name] for name in piece.fixed),
-                *(operands[key] for key in piece.known),
-            )
+            id(piece): jax.jit(piece.constants)(*prepared)
             for piece in [*self._pieces, self._turn]
         }
-
-    def _call(
-        self,
-        piece: Piece,
-        memory: Blocks,
-        results: np.ndarray,
-        inputs: Blocks | None = None,
-    ) -> tuple[Sequence[Array], Sequence[Array]]:
-        """Run a piece on ``memory``, which gets the new values."""
-        taken = [memory[name] for name in piece.takes]
-        fresh = [inputs[name] for name in piece.fresh] if inputs else []
-        given, samples, reads = piece.run(
-            self._constants[id(piece)], taken, fresh, results
-        )
-        memory.update(zip(piece.gives, given, strict=True))
-        if inputs:
-            memory.update(inputs)
-        return samples, reads
 
     def run(
         self,
         state: Memory,
-        inputs: Sequence[Callable[[], Blocks]],
-        call: Callable[[Group, Sequence[Array]], np.ndarray],
-    ) -> Iterator[tuple[Sequence[Array], Callable[[], Memory]]]:
+        inputs: Sequence[Callable[[], Memory]],
+        call: Callable[[Group, Sequence[np.ndarray]], np.ndarray],
+    ) -> Iterator[tuple[Carry, Callable[[], Memory]]]:
         """Run one step for each item of ``inputs``.
 
         Parameters
@@ -160,38 +172,41 @@ class HostLoop:
 
         Yields
         ------
-        samples : sequence of Array
-            What the probes see after the step.
+        carry : list of Array
+            For :meth:`samples`.
         settle : callable
             ``settle() -> state`` gives the state after the step, should the run end
             there.
         """
-        now = inputs[0]()
-        memory: Blocks = {**state, **now}
+        first, *between, last = self._pieces
         before: Callable[[], Memory] = lambda: state  # noqa: E731
-        _, reads = self._call(self._pieces[0], memory, self._nothing)
+        now = inputs[0]()
+        carry = self._call(first, self._enter(state), now, {}, self._nothing)
         for number in range(len(inputs)):
             history: list[np.ndarray] = []
-            for piece, part in zip(self._pieces[1:], self._parts, strict=False):
+            for part, piece in zip(self._parts, [*between, None], strict=False):
                 assert part.after is not None
-                history.append(call(part.after, reads))
-                if piece is not self._pieces[-1]:
-                    _, reads = self._call(piece, memory, history[-1])
-            settle = partial(self._settle, dict(memory), history[-1], tuple(state))
+                history.append(call(part.after, self._reads(part.after, carry)))
+                if piece is not None:
+                    carry = self._call(piece, carry, now, {}, history[-1])
+            settle = partial(self._settle, carry, now, history[-1])
             self._last = before, now, history
             if number + 1 == len(inputs):
-                samples, _ = self._call(self._pieces[-1], memory, history[-1])
-                yield samples, partial(_pick, memory, tuple(state))
+                carry = self._call(last, carry, now, {}, history[-1])
+                yield carry, partial(self._leave, carry)
                 return
             try:
-                now = inputs[number + 1]()
+                following = inputs[number + 1]()
             except BaseException:
-                samples, _ = self._call(self._pieces[-1], dict(memory), history[-1])
-                yield samples, settle
+                yield self._call(last, carry, now, {}, history[-1]), settle
                 raise
-            samples, reads = self._call(self._turn, memory, history[-1], now)
-            yield samples, settle
-            before = settle
+            carry = self._call(self._turn, carry, now, following, history[-1])
+            now, before = following, settle
+            yield carry, settle
+
+    def samples(self, carry: Carry) -> list[np.ndarray]:
+        """What the probes see after the step, shape ([batch,] size) each."""
+        return self._joined(carry, _SAMPLES, [s.access for s in self._program.samples])
 
     def wires(self) -> Memory:
         """Values of all wires in the last step, worked out again without compiling."""
@@ -203,7 +218,7 @@ class HostLoop:
         fixed = run_groups(self._program, split.once, self._source, {})
         parts = _cut(self._program, split.each)
 
-        def again(state: Memory, inputs: Blocks, history: list[np.ndarray]) -> Memory:
+        def again(state: Memory, inputs: Memory, history: list[np.ndarray]) -> Memory:
             memory = {**fixed, **state, **inputs}
             for part, results in zip(parts, [None, *history], strict=True):
                 if part.before is not None and results is not None:
@@ -212,62 +227,166 @@ class HostLoop:
                 memory = run_groups(self._program, part.numbers, memory, {})
             return {n: memory[n] for n in self._program.names(Role.WIRE)}
 
-        return (jax.vmap(again) if self._batched else again)(before(), inputs, history)
+        state = {name: jnp.asarray(value) for name, value in before().items()}
+        return (jax.vmap(again) if self._lead else again)(state, inputs, history)
 
-    def _settle(self, memory: Blocks, results: np.ndarray, names: Sequence[str]):
-        memory = dict(memory)
-        self._call(self._pieces[-1], memory, results)
-        return _pick(memory, names)
+    # -- the carry
+
+    def _pack_carry(self) -> Packing:
+        blocks = self._program.blocks
+        crossing = {
+            name
+            for k, part in enumerate(self._parts)
+            for later in self._parts[k + 1 :]
+            for name in part.written & later.touched
+        }
+        names = [*self._states, *sorted(crossing - set(self._states))]
+        arrays = {n: ((blocks[n].size,), blocks[n].dtype) for n in names}
+        seen = [[s.access for s in self._program.samples]]
+        seen += [list(part.after.reads) for part in self._parts if part.after]
+        types = {blocks[a.block].dtype for accesses in seen for a in accesses}
+        (joint,) = types or {np.dtype(np.float32)}
+        widths = [sum(a.size for a in accesses) for accesses in seen]
+        arrays[_SAMPLES] = ((widths[0],), joint)
+        arrays[_READS] = ((max(widths[1:], default=0),), joint)
+        return Packing(arrays)
+
+    def _pack_states(self, state: Memory) -> Carry:
+        zeros = {
+            name: jnp.zeros((*self._lead, *place.shape), self._packing.types[name])
+            for name, place in self._packing.places.items()
+        }
+        return self._packing.pack({**zeros, **state})
+
+    def _enter(self, state: Memory) -> Carry:
+        if isinstance(state, Carried) and state.packing is self._packing:
+            return state.carry
+        return self._pack(dict(state))
+
+    def _leave(self, carry: Carry) -> Carried:
+        return Carried(self._packing, carry, self._states)
+
+    def _settle(self, carry: Carry, inputs: Memory, results: np.ndarray) -> Carried:
+        return self._leave(self._call(self._pieces[-1], carry, inputs, {}, results))
+
+    def _call(
+        self,
+        piece: Piece,
+        carry: Carry,
+        inputs: Memory,
+        fresh: Memory,
+        results: np.ndarray,
+    ) -> Carry:
+        """Run a piece; return the new carry."""
+        changed = piece.run(
+            self._constants[id(piece)],
+            carry,
+            [inputs[name] for name in piece.inputs],
+            [fresh[name] for name in piece.fresh],
+            results,
+        )
+        carry = list(carry)
+        for number, array in zip(piece.gives, changed, strict=True):
+            carry[number] = array
+        return carry
+
+    def _reads(self, group: Group, carry: Carry) -> list[np.ndarray]:
+        values = self._joined(carry, _READS, group.reads)
+        shapes = [(*self._lead, *access.shape) for access in group.reads]
+        return [v.reshape(s) for v, s in zip(values, shapes, strict=True)]
+
+    def _joined(
+        self, carry: Carry, name: str, accesses: Sequence[Access]
+    ) -> list[np.ndarray]:
+        number, start, _ = self._packing.places[name]
+        array = np.asarray(carry[number])
+        values = []
+        for access in accesses:
+            values.append(array[..., start : start + access.size])
+            start += access.size
+        return values
+
+    # -- compiling
+
+    def _source_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+        blocks = self._program.blocks
+        names = [*self._program.names(Role.PARAM), *self._held]
+        return {
+            n: jax.ShapeDtypeStruct((blocks[n].size,), blocks[n].dtype) for n in names
+        }
 
     def _compile(self, order: tuple[int, ...]) -> Piece:
         """Compile one part, or the last and the first part of the next step."""
-        program = self._program
+        program, packing = self._program, self._packing
         parts = [self._parts[k] for k in order]
-        turn = len(parts) == 2
-        made = {n for part in self._parts[: order[0]] for n in part.written}
-        states = set(program.names(Role.STATE))
+        states = set(self._states)
         inputs = set(program.names(Role.INPUT)) - set(self._held)
-        touched = frozenset().union(*(part.touched for part in parts))
-        written = frozenset().union(*(part.written for part in parts))
-        later = frozenset().union(*(p.touched for p in self._parts[order[-1] + 1 :]))
-        needed = parts[0].touched & (inputs | made)
-        takes = tuple(sorted(needed | (touched & states)))
-        fresh = tuple(sorted(parts[1].touched & inputs)) if turn else ()
-        gives = tuple(sorted(written & (states | (parts[-1].written & later))))
-        fixed = tuple(sorted(touched & self._settled))
-        numbers = {number for part in parts for number in part.numbers}
-        known = tuple(key for key in self._split.operands if key[0] in numbers)
+        made = {n for part in self._parts[: order[0]] for n in part.written}
+        kept = [n for n in packing.places if n in states | made]
+        here = tuple(sorted(parts[0].touched & inputs))
+        fresh = tuple(sorted(parts[-1].touched & inputs)) if len(parts) == 2 else ()
+        written = {_READS, _SAMPLES}.union(*(part.written for part in parts))
+        gives = {packing.places[n].array for n in written if n in packing.places}
+        constants, unpack = self._choose_constants(parts)
 
-        def run(constants, taken, fresh_values, results):
-            base = dict(zip(fixed, constants[: len(fixed)], strict=True))
-            own = dict(zip(known, constants[len(fixed) :], strict=True))
-            memory = {**base, **dict(zip(takes, taken, strict=True))}
-            samples, reads = [], []
+        def run(packed_constants, carry, values, fresh_values, results):
+            base, operands = unpack(packed_constants)
+            old = packing.unpack(carry)
+            memory = {**base, **{n: old[n] for n in kept}}
+            memory |= dict(zip(here, values, strict=True))
+            new = dict(old)
             for number, part in enumerate(parts):
                 if number:  # a new step: only states live on
-                    kept = {n: v for n, v in memory.items() if n in states}
-                    memory = {
-                        **base,
-                        **kept,
-                        **dict(zip(fresh, fresh_values, strict=True)),
-                    }
+                    memory = {**base, **{n: memory[n] for n in states}}
+                    memory |= dict(zip(fresh, fresh_values, strict=True))
                 if part.before is not None:
-                    own_results = _split_results(part.before, results)
-                    memory = store(program, part.before, own_results, memory)
-                memory = run_groups(program, part.numbers, memory, own)
+                    own = _split_results(part.before, results)
+                    memory = store(program, part.before, own, memory)
+                memory = run_groups(program, part.numbers, memory, operands)
                 if part.after is None:
-                    samples = sample(program, memory)
+                    new[_SAMPLES] = _fill(old[_SAMPLES], sample(program, memory))
                 else:
                     reads = [read(memory[a.block], a) for a in part.after.reads]
-            return [memory[name] for name in gives], samples, reads
+                    new[_READS] = _fill(old[_READS], reads)
+            new |= {n: memory[n] for n in old if n in memory}
+            packed = packing.pack(new)
+            return [packed[number] for number in sorted(gives)]
 
-        if self._batched:
-            run = jax.vmap(run, in_axes=(None, 0, 0, 0 if parts[0].before else None))
-        return Piece(takes, fresh, gives, fixed, known, jax.jit(run))
+        if self._lead:
+            results_axis = 0 if parts[0].before else None
+            run = jax.vmap(run, in_axes=(None, 0, 0, 0, results_axis))
+        return Piece(here, fresh, tuple(sorted(gives)), constants, jax.jit(run))
+
+    def _choose_constants(self, parts: Sequence[Part]) -> tuple[Callable, Callable]:
+        """Functions that pack and unpack the constants of some parts."""
+        numbers = {number for part in parts for number in part.numbers}
+        touched = frozenset().union(*(part.touched for part in parts))
+
+        def choose(fixed: Memory, operands: Operands) -> tuple[Memory, Operands]:
+            return (
+                {n: v for n, v in fixed.items() if n in touched},
+                {key: v for key, v in operands.items() if key[0] in numbers},
+            )
+
+        leaves, form = jax.tree.flatten(choose(*self._shapes))
+        packing = Packing({k: (v.shape, v.dtype) for k, v in enumerate(leaves)})
+
+        def pack(fixed: Memory, operands: Operands) -> list[Array]:
+            return packing.pack(
+                dict(enumerate(jax.tree.leaves(choose(fixed, operands))))
+            )
+
+        def unpack(packed: Sequence[Array]) -> tuple[Memory, Operands]:
+            return jax.tree.unflatten(form, packing.unpack(packed).values())
+
+        return pack, unpack
 
 
-def _pick(memory: Blocks, names: Sequence[str]) -> Memory:
-    return {name: memory[name] for name in names}
+def _fill(old: Array, values: Sequence[Array]) -> Array:
+    """Join values at the beginning of an array, and leave the rest as it is."""
+    flat = [value.reshape(-1) for value in values]
+    used = sum(value.shape[0] for value in flat)
+    return jnp.concatenate([*flat, old[used:]])
 
 
 def _prepare(program: Program, split: Split, memory: Memory) -> tuple[Memory, Operands]:
@@ -309,7 +428,7 @@ def _part(
 
 def call_group(
     host: Group,
-    reads: Sequence[Array],
+    reads: Sequence[np.ndarray],
     calls: Sequence[Mapping[int, Call]],
     batched: bool,
     step: int,
@@ -320,7 +439,7 @@ def call_group(
     Parameters
     ----------
     host : Group
-    reads : sequence of Array
+    reads : sequence of ndarray
         Operands of the group.
     calls : sequence of mapping of int to callable
         The functions of each example, by number.
@@ -334,10 +453,9 @@ def call_group(
     ndarray, shape ([batch,] size)
         What the group writes, joined end to end: one array is passed on faster.
     """
-    values = [np.asarray(value) for value in reads]
     rows = []
     for example, own in enumerate(calls):
-        operands = [v[example] for v in values] if batched else values
+        operands = [v[example] for v in reads] if batched else reads
         row: list[np.ndarray] = []
         for call in host.calls:
             row += own[call.number](step, step * dt, *operands[call.reads])

@@ -1,0 +1,76 @@
+"""Several small arrays as one, because calling a compiled function has a price per array.
+
+Arrays of up to ``_SMALL`` elements are joined end to end, one array for each type; the
+others travel alone. Leading batch axes are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+_SMALL = 4096
+
+
+class Place(NamedTuple):
+    """Where an array lies: number of the packed array, first element, own shape."""
+
+    array: int
+    start: int
+    shape: tuple[int, ...]
+
+
+class Packing:
+    """How named arrays are joined.
+
+    Parameters
+    ----------
+    arrays : mapping of name to (shape, dtype)
+        Without batch axis.
+    """
+
+    def __init__(self, arrays: Mapping[Any, tuple[tuple[int, ...], np.dtype]]):
+        joined: dict[Hashable, list] = defaultdict(list)
+        for name, (shape, dtype) in arrays.items():
+            small = math.prod(shape) <= _SMALL
+            joined[np.dtype(dtype) if small else name].append(name)
+        self.members = tuple(tuple(names) for names in joined.values())
+        self.types = {name: np.dtype(dtype) for name, (_, dtype) in arrays.items()}
+        self.places: dict[Any, Place] = {}
+        for number, names in enumerate(self.members):
+            start = 0
+            for name in names:
+                shape = tuple(arrays[name][0])
+                self.places[name] = Place(number, start, shape)
+                start += math.prod(shape)
+
+    def pack(self, values: Mapping[Any, Any]) -> list[Any]:
+        """Join arrays of shape ``[batch] + own shape``."""
+        return [
+            _join([self._flat(name, values[name]) for name in names])
+            for names in self.members
+        ]
+
+    def unpack(self, packed: Sequence[Any]) -> dict[Any, Any]:
+        """Undo :meth:`pack`."""
+        return {name: self.take(packed, name) for name in self.places}
+
+    def take(self, packed: Sequence[Any], name: Any) -> Any:
+        """Return one of the arrays that were joined."""
+        number, start, shape = self.places[name]
+        array = packed[number]
+        part = array[..., start : start + math.prod(shape)]
+        return part.reshape(*array.shape[:-1], *shape)
+
+    def _flat(self, name: Any, value: Any) -> Any:
+        own = len(self.places[name].shape)
+        return value.reshape(*value.shape[: value.ndim - own], -1)
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
