@@ -302,7 +302,7 @@ SPEED: dict[str, Case] = {
     "basal_ganglia": Case(basal_ganglia, 2000, 10),
     "learned_channel": Case(learned_channel, 5000, 10),
     "random_graph": Case(random_graph, 1000, 12),
-    "ensembles_equal": Case(ensembles_equal, 200, 40),
+    "ensembles_equal": Case(ensembles_equal, 500, 40),
     "ensembles_ragged": Case(ensembles_ragged, 100, 40),
     "dense_spiking": Case(dense_spiking, 200, 15),
     "dense_rates": Case(dense_rates, 200, in_mean=False),

@@ -71,6 +71,7 @@ class Engine:
         self._loops: dict[tuple[str, ...], HostLoop] = {}
         self._loaded: tuple = (None, None, None)
         self._constants_vary = False
+        self._still: dict[str, np.ndarray] = {}
         self._settle: Callable[[], Mapping[str, jax.Array]] | None = None
         with self.context():
             self.params = self._initial(Role.PARAM)
@@ -131,6 +132,7 @@ class Engine:
         """
         advance = self._advance_host if self._on_host else self._advance_device
         capacity = 1 if steps == 1 else self._capacity
+        self._still, data = self._take_still(data)
         done = 0
         while done < steps:
             count = min(steps - done, self._steps_per_call, capacity)
@@ -172,6 +174,7 @@ class Engine:
         if count == 0:
             return Recorded(0, [np.zeros((0,)) for _ in program.samples]), error
         held = {} if CONSTANTS in sequences else self._held()
+        held |= self._still
         inputs = Inputs(held, sequences)
         batched = Inputs(
             {name: value.ndim == 2 for name, value in held.items()},
@@ -191,6 +194,32 @@ class Engine:
             for buffer, row in zip(chunk.samples, rows, strict=True)
         ]
         return self._record(count, kept), error
+
+    def _take_still(self, data: Data) -> tuple[dict[str, np.ndarray], Data]:
+        """Take from the data of a run those of constant nodes, if they do not change.
+
+        What follows from them is then worked out once and not in each step.
+
+        Returns
+        -------
+        still : dict of str to ndarray, shape ([batch,] size)
+            At most the block of constant nodes.
+        rest : mapping of Signal to ndarray
+        """
+        slots = self.compiled.layout.slots
+        given = {s: v for s, v in data.items() if s in slots}
+        given = {s: v for s, v in given.items() if slots[s].block == CONSTANTS}
+        moving = any((v != v[..., :1, :]).any() for v in given.values())
+        if not given or moving or self._on_host:
+            return {}, data
+        lead = () if self.batch_size is None else (self.batch_size,)
+        initial = np.asarray(self.constants)
+        block = np.broadcast_to(initial, (*lead, initial.shape[-1])).copy()
+        for signal, value in given.items():
+            start = slots[signal].offset
+            block[..., start : start + signal.size] = value[..., 0, :]
+        rest = {s: v for s, v in data.items() if s not in given}
+        return {CONSTANTS: block}, rest
 
     def _sample_rows(self, count: int, capacity: int):
         """Rows for the samples of the next steps, and the same as JAX arrays."""

@@ -117,7 +117,9 @@ class Simulator:
         if seed is None and network_seed is not None:
             seed = network_seed + 1
         self.seed = random.randrange(_MAX_SEED) if seed is None else seed
-        compiled = compile_model(self.model, self.dtype, optimize)
+        compiled = compile_model(
+            self.model, self.dtype, optimize, minibatch_size is not None
+        )
         host_warning(compiled)
         self._engine = Engine(compiled, minibatch_size, _find_device(device))
         self._engine.start(self.seed)

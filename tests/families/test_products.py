@@ -254,10 +254,7 @@ def test_spike_matvec(share, rng):
     matrix = rng.standard_normal((203, 57))
     x = rng.standard_normal(203) * (rng.uniform(size=203) < share)
     with jax.enable_x64(True):
-        single = jax.jit(spike_matvec)(matrix, x)
-        batch = jax.jit(jax.vmap(spike_matvec, in_axes=(None, 0)))(matrix, x[None])
-    assert_close(single, x @ matrix)
-    assert_close(batch[0], x @ matrix)
+        assert_close(jax.jit(spike_matvec)(matrix, x), x @ matrix)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.9], ids=["few spikes", "dense"])

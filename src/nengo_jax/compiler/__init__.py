@@ -61,6 +61,7 @@ def compile_model(
     model: Model,
     dtype: np.dtype,
     optimize: bool = True,
+    batched: bool = False,
     families: FamilyTable = FAMILIES,
 ) -> Compiled:
     """Compile a built model.
@@ -72,6 +73,8 @@ def compile_model(
         Floating-point type of the simulation.
     optimize : bool
         Whether operators may be merged into groups.
+    batched : bool
+        Whether the program will run many examples at once.
     families : mapping
         The operators that can run natively.
 
@@ -81,7 +84,7 @@ def compile_model(
         If the operators depend on each other in a cycle, or have shapes that do not
         fit together.
     """
-    settings = Settings(model.dt, np.dtype(dtype))
+    settings = Settings(model.dt, np.dtype(dtype), batched)
     operators, sources, streams, products = simplify(model)
     tasks = tasks_of(operators, families)
     roles = assign_roles(tasks, model, sources)

@@ -23,6 +23,8 @@ from .graph import dependents_of
 from .layout import Layout
 from .roles import Task
 
+_FEW_REPEATS = 0.25  # share of a group from which repeated operands stay in it
+
 
 def plan(
     tasks: Sequence[Task],
@@ -182,7 +184,22 @@ class _Planner:
             task = self._tasks[number]
             signature = tuple(self._layout.signature(o) for o in _operands(task))
             parts[signature, self._is_constant(task)].append(number)
-        return list(parts.values())
+        return [piece for part in parts.values() for piece in self._part_repeats(part)]
+
+    def _part_repeats(self, numbers: list[int]) -> list[list[int]]:
+        """Set apart the operators that read what another one of the part reads.
+
+        A few of them, such as the decoders of a probe among those of all ensembles,
+        would turn slices of the others into gathers.
+        """
+        seen: set[Operand] = set()
+        first, repeats = [], []
+        for number in numbers:
+            reads = {o for o in self._tasks[number].reads if o.elements is None}
+            (repeats if reads & seen else first).append(number)
+            seen |= reads
+        few = 0 < len(repeats) <= _FEW_REPEATS * len(numbers)
+        return [first, repeats] if few else [numbers]
 
     def _is_constant(self, task: Task) -> bool:
         roles = self._layout.roles

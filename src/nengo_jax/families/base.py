@@ -49,10 +49,22 @@ class Target(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What the functions of a family need to know about the simulation."""
+    """What the functions of a family need to know about the simulation.
+
+    Attributes
+    ----------
+    dt : float
+        Length of a step in seconds.
+    dtype : dtype
+        Floating-point type.
+    batched : bool
+        Whether ``vmap`` will make many examples of one: products of matrices and
+        vectors then become products of matrices, for which other forms are fast.
+    """
 
     dt: float
     dtype: np.dtype
+    batched: bool = False
 
 
 @dataclass(frozen=True)

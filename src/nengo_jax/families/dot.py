@@ -4,11 +4,14 @@ Encoders are tall (neurons, dimensions), decoders are wide (dimensions, neurons)
 Matrices that agree in their small size run as one group, even if every ensemble has
 another number of neurons: they are sorted into buckets of similar size, the matrices
 are padded with zeros once, before the loop over time, and each bucket is one product.
+
+A single example multiplies a tall matrix as a sum of its few columns, each times one
+number: that joins the equations of the neurons that follow, in one pass over them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -19,7 +22,7 @@ from nengo.builder.operator import DotInc
 
 from ..core import Mode, Prepare, Run
 from .base import Family, Operand, Settings, Target, signal_shapes
-from .spikes import SPARSE_SIZE, spike_matvec
+from .spikes import SPARSE_SIZE, dense_matvec, spike_matvec
 
 
 def is_matvec(op: DotInc) -> bool:
@@ -40,6 +43,25 @@ def is_tall(op: DotInc) -> bool:
 def _key(op: DotInc) -> Hashable:
     tall = is_tall(op)
     return tall, op.A.shape[1] if tall else op.A.shape[0]
+
+
+_FEW_COLUMNS = 16  # up to which a sum of columns is faster than a product
+
+
+def _as_columns(ops: Sequence[DotInc], settings: Settings) -> bool:
+    """Whether to multiply as a sum of columns."""
+    few = is_tall(ops[0]) and ops[0].A.shape[1] <= _FEW_COLUMNS
+    return few and not settings.batched
+
+
+def _sum_columns(columns: Array, x: Array) -> Array:
+    """Multiply matrices, stored as (column, matrix, row), with vectors (matrix, n)."""
+    return sum(column * x[:, k, None] for k, column in enumerate(columns))
+
+
+def _multiply(matrices: Array, x: Array) -> Array:
+    """Multiply matrices, stored as (matrix, row, column), with vectors (matrix, n)."""
+    return jnp.einsum("gmn,gn->gm", matrices, x)
 
 
 class Bucket(NamedTuple):
@@ -93,9 +115,12 @@ def _is_uniform(ops: Sequence[DotInc]) -> bool:
 
 def _prepare(ops: Sequence[DotInc], settings: Settings) -> Mapping[int, Prepare]:
     shape = (len(ops), *ops[0].A.shape)
+    axes = (2, 0, 1) if _as_columns(ops, settings) else (0, 1, 2)
     if _is_uniform(ops):
-        return {0: lambda a: a.reshape(shape)}
-    sources = [bucket.elements.astype(np.int32) for bucket in _buckets(ops)]
+        return {0: lambda a: a.reshape(shape).transpose(axes)}
+    sources = [
+        bucket.elements.transpose(axes).astype(np.int32) for bucket in _buckets(ops)
+    ]
 
     def pad(a: Array) -> list[Array]:
         return [a.at[source].get(mode="fill", fill_value=0) for source in sources]
@@ -104,16 +129,17 @@ def _prepare(ops: Sequence[DotInc], settings: Settings) -> Mapping[int, Prepare]
 
 
 def _build(ops: Sequence[DotInc], settings: Settings) -> Run:
+    multiply = _sum_columns if _as_columns(ops, settings) else _multiply
     if not _is_uniform(ops):
-        return _build_tall(ops) if is_tall(ops[0]) else _build_wide(ops)
+        return _build_tall(ops, multiply) if is_tall(ops[0]) else _build_wide(ops)
 
     def run(a: Array, x: Array) -> tuple[Array]:
-        return (jnp.einsum("gmn,gn->gm", a, x.reshape(len(ops), -1)).reshape(-1),)
+        return (multiply(a, x.reshape(len(ops), -1)),)
 
     return run
 
 
-def _build_tall(ops: Sequence[DotInc]) -> Run:
+def _build_tall(ops: Sequence[DotInc], multiply: Callable) -> Run:
     """Multiply bucket by bucket, then leave out the rows that were padded."""
     buckets = _buckets(ops)
     sizes = np.array([op.A.shape[0] for op in ops])
@@ -129,7 +155,7 @@ def _build_tall(ops: Sequence[DotInc]) -> Run:
     def run(a: list[Array], x: Array) -> tuple[Array]:
         x = x.reshape(len(ops), -1)
         products = [
-            jnp.einsum("gmn,gn->gm", matrices, x[bucket.members]).reshape(-1)
+            multiply(matrices, x[bucket.members]).reshape(-1)
             for matrices, bucket in zip(a, buckets, strict=True)
         ]
         return (jnp.concatenate(products).at[kept].get(mode="promise_in_bounds"),)
@@ -152,17 +178,17 @@ def _build_wide(ops: Sequence[DotInc]) -> Run:
             windows = jax.vmap(
                 lambda k, w=bucket.width: lax.dynamic_slice(x, (k,), (w,))
             )
-            products.append(
-                jnp.einsum("gmn,gn->gm", matrices, windows(starts[bucket.members]))
-            )
+            products.append(_multiply(matrices, windows(starts[bucket.members])))
         return (jnp.concatenate(products)[order].reshape(-1),)
 
     return run
 
 
 def _build_large(ops: Sequence[DotInc], settings: Settings) -> Run:
+    multiply = dense_matvec if settings.batched else spike_matvec
+
     def run(a: Array, x: Array) -> tuple[Array]:
-        return (spike_matvec(a, x[0])[None],)
+        return (multiply(a, x[0])[None],)
 
     return run
 

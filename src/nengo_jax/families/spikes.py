@@ -3,7 +3,8 @@
 A large mat-vec is bound by the memory that its weights take. In a millisecond about
 3% of the neurons spike, so adding up only their columns reads 3% of the weights. The
 result is exact for any number of non-zeros; from a quarter on, the dense product is
-as fast and is used instead.
+as fast and is used instead. The examples of a batch share the weights, so they use the
+dense product too.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.custom_batching import custom_vmap
 
 SPARSE_SIZE = 1_000_000  # weights from which looking for zeros costs less than it saves
 _AT_ONCE = 8  # columns added per iteration: enough to hide the loop, few to waste
 _DENSE_SHARE = 4  # dense when more than one in so many elements is not zero
 
 
-@custom_vmap
+def dense_matvec(columns: Array, x: Array) -> Array:
+    """Return ``columns.T @ x``."""
+    return x @ columns
+
+
 def spike_matvec(columns: Array, x: Array) -> Array:
     """Return ``columns.T @ x``, reading only the rows of ``columns`` where x is not 0.
 
@@ -36,7 +40,7 @@ def spike_matvec(columns: Array, x: Array) -> Array:
     count = jnp.sum(spiking, dtype=jnp.int32)
     return lax.cond(
         count * _DENSE_SHARE > x.shape[0],
-        lambda: x @ columns,
+        lambda: dense_matvec(columns, x),
         lambda: _add_columns(columns, x, spiking, count),
     )
 
@@ -62,11 +66,3 @@ def _add_columns(columns: Array, x: Array, spiking: Array, count: Array) -> Arra
 
     start = (jnp.int32(0), jnp.zeros(columns.shape[1], x.dtype))
     return lax.while_loop(lambda carry: carry[0] < count, body, start)[1]
-
-
-@spike_matvec.def_vmap
-def _batched(axis_size: int, in_batched, columns: Array, x: Array):
-    """A batch shares the weights between its examples: one dense product."""
-    columns_batched, x_batched = in_batched
-    axes = (0 if columns_batched else None, 0 if x_batched else None)
-    return jax.vmap(lambda c, v: v @ c, in_axes=axes)(columns, x), True

@@ -80,17 +80,19 @@ def write(
     Rows that occur more than once are incremented once for each occurrence.
     """
     size, dtype = _size_and_type(block)
-    value = jnp.broadcast_to(value, access.shape).astype(dtype)
+    value = jnp.asarray(value, dtype)
+    if value.size != access.size:
+        value = jnp.broadcast_to(value, access.shape)
     if access.rows is not None:
         return _write_rows(whole(block), access, value, mode)
     if access.order is not None:
-        value = value.transpose(access.order)
+        value = value.reshape(access.shape).transpose(access.order)
     if access.start == 0 and access.size == size:
         if mode is Mode.SET:
             return value.reshape(-1)
-        # Added in the shape of the operand, axes of length 1 left out: in a flat sum, or
-        # one of three axes, XLA divides the number of each element to find it in a
-        # value that is broadcast, which takes three times as long.
+        # Added in the shape of the operand, axes of length 1 left out: in a flat sum,
+        # or one of three axes, XLA divides the number of each element to find it in
+        # a value that is broadcast, which takes three times as long.
         shape = tuple(count for count in value.shape if count != 1)
         return (whole(block).reshape(shape) + value.reshape(shape)).reshape(-1)
     value = value.reshape(-1)

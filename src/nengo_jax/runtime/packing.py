@@ -1,4 +1,4 @@
-"""Several small arrays as one, because calling a compiled function has a price per array.
+"""Several small arrays as one: calling a compiled function has a price per array.
 
 Arrays of up to ``_SMALL`` elements are joined end to end, one array for each type; the
 others travel alone. Leading batch axes are kept.

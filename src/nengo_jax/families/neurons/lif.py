@@ -62,6 +62,9 @@ def spiking_step(constants, settings, neurons) -> Step:
     relax, overshoot = _PADE if short and single else _EXACT
 
     def step(current: Array, voltage: Array, refractory: Array) -> tuple[Array, ...]:
+        # the results are three loops, and XLA repeats in each what is cheap to compute;
+        # it does not repeat a division, here by a 1 that it cannot see through
+        current = current / (1 + 0 * voltage)
         refractory = refractory - dt
         available = jnp.clip(dt - refractory, 0, dt)
         voltage = relax(current, voltage, available / tau_rc)
