@@ -9,7 +9,6 @@ dense product too.
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
