@@ -16,10 +16,21 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = {
     6: {"cli", "convert", "layers", "optimizers", "plants"},
     5: {"simulator"},
-    4: {"checks", "data", "engine", "feeder", "model", "signals"},
+    4: {
+        "callbacks",
+        "checks",
+        "data",
+        "engine",
+        "feeder",
+        "functional",
+        "losses",
+        "model",
+        "params",
+        "signals",
+    },
     3: {"compiler"},
     2: {"dists", "families", "neurons", "nodes", "options"},
-    1: {"runtime"},
+    1: {"runtime", "surrogates"},
     0: {"core", "version"},
 }
 LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}
@@ -31,6 +42,7 @@ ALLOWED = {
     "core": set(),
     "version": set(),
     "runtime": {"jax"},
+    "surrogates": {"jax"},
     "families": {"jax", "nengo"},
     "compiler": {"nengo"},
 }

@@ -35,12 +35,16 @@ class Mode(enum.Enum):
 
 @dataclass(frozen=True)
 class Block:
-    """One array of memory: ``size`` elements of ``dtype`` that share a role."""
+    """One array of memory: ``size`` elements of ``dtype`` that share a role.
+
+    A block of parameters is ``trainable`` as a whole, or not at all.
+    """
 
     name: str
     role: Role
     size: int
     dtype: np.dtype
+    trainable: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -183,6 +187,11 @@ class Program:
     def names(self, role: Role) -> tuple[str, ...]:
         """Names of the blocks that have ``role``."""
         return tuple(n for n, b in self.blocks.items() if b.role is role)
+
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        """Names of the blocks that are trained."""
+        return tuple(n for n, b in self.blocks.items() if b.trainable)
 
     @property
     def on_host(self) -> bool:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from nengo.builder import Model
 from nengo.builder.signal import Signal
 
 from ..core import Group, Program, Role, Sample
-from ..families import FAMILIES, FamilyTable, Settings
+from ..families import FAMILIES, FamilyTable, Settings, Training
 from ..families.process import linear
 from .build import build_model
 from .check import check
@@ -19,7 +19,7 @@ from .explain import explain
 from .layout import Layout
 from .liveness import live_tasks
 from .order import Starter, starters_of
-from .plan import plan
+from .plan import Planned, plan
 from .roles import assign_roles, drop_host_operands, tasks_of
 from .simplify import simplify
 from .sources import Sampler, Source
@@ -46,6 +46,9 @@ class Compiled:
         Signals that are kept as two factors of an outer product.
     clock : tuple of Signal
         The model's step and time.
+    planned : tuple of Planned
+        The groups of the program, with the operators that they were made of.
+    settings : Settings
     """
 
     program: Program
@@ -55,6 +58,18 @@ class Compiled:
     streams: frozenset[Signal]
     products: Mapping[Signal, tuple[Signal, Signal]]
     clock: tuple[Signal, Signal]
+    planned: tuple[Planned, ...]
+    settings: Settings
+
+    def for_training(self, training: Training | None) -> Program:
+        """Return the program for batches that can be differentiated.
+
+        It has the same blocks. ``training`` says how its groups behave; None: as when
+        the network is only run.
+        """
+        settings = self.settings._replace(batched=True, training=training)
+        groups = tuple(planned.rebuild(settings) for planned in self.planned)
+        return replace(self.program, groups=groups)
 
 
 def compile_model(
@@ -62,6 +77,7 @@ def compile_model(
     dtype: np.dtype,
     optimize: bool = True,
     batched: bool = False,
+    trainable: Collection[Signal] = (),
     families: FamilyTable = FAMILIES,
 ) -> Compiled:
     """Compile a built model.
@@ -75,6 +91,8 @@ def compile_model(
         Whether operators may be merged into groups.
     batched : bool
         Whether the program will run many examples at once.
+    trainable : collection of Signal
+        Parameters that are trained.
     families : mapping
         The operators that can run natively.
 
@@ -89,17 +107,28 @@ def compile_model(
     tasks = tasks_of(operators, families)
     roles = assign_roles(tasks, model, sources)
     tasks = drop_host_operands(tasks, roles, model)
-    layout = _layout_with_inputs(model, roles, sources, settings)
+    layout = Layout(roles, settings.dtype, _parameters(trainable, roles))
+    _place_inputs(layout, model, sources)
     live = live_tasks(tasks, roles, model)
-    groups = plan(tasks, layout, settings, optimize, live)
+    planned = plan(tasks, layout, settings, optimize, live)
     for task in tasks:
         if task.family is linear.LOWPASS and linear.output_is_state(task.op):
             layout.share(task.op.state["X"], task.op.output)
-    program = _program(model, groups, layout)
+    program = _program(model, [part.group for part in planned], layout)
     check(program)
     starters = starters_of(model, tasks, sources, roles)
     clock = (model.step, model.time)
-    return Compiled(program, layout, sources, starters, streams, products, clock)
+    return Compiled(
+        program=program,
+        layout=layout,
+        sources=sources,
+        starters=starters,
+        streams=streams,
+        products=products,
+        clock=clock,
+        planned=tuple(planned),
+        settings=settings,
+    )
 
 
 def host_warning(compiled: Compiled) -> None:
@@ -118,9 +147,16 @@ def host_warning(compiled: Compiled) -> None:
         )
 
 
-def _layout_with_inputs(model: Model, roles, sources, settings: Settings) -> Layout:
+def _parameters(
+    signals: Collection[Signal], roles: Mapping[Signal, Role]
+) -> frozenset[Signal]:
+    """Those of some signals that nothing writes."""
+    return frozenset(s for s in signals if roles.get(s) is Role.PARAM)
+
+
+def _place_inputs(layout: Layout, model: Model, sources: Sequence[Source]) -> None:
     """Place what is fed: constant nodes in one block, all else in another."""
-    layout = Layout(roles, settings.dtype)
+    roles = layout.roles
     used = [source for source in sources if source.signal in roles]
     constant = [s.signal for s in used if s.start is None]
     varying = [s.signal for s in used if s.start is not None]
@@ -128,7 +164,6 @@ def _layout_with_inputs(model: Model, roles, sources, settings: Settings) -> Lay
     for name, signals in ((CONSTANTS, constant), (INPUTS, varying)):
         if signals:
             layout.add_block(name, Role.INPUT, signals)
-    return layout
 
 
 def _program(model: Model, groups: Sequence[Group], layout: Layout) -> Program:

@@ -7,7 +7,7 @@ whole block or a slice of one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -36,14 +36,28 @@ def stored_size(base: Signal) -> int:
 
 
 class Layout:
-    """Places of all signals, made while planning and read ever after."""
+    """Places of all signals, made while planning and read ever after.
 
-    def __init__(self, roles: Mapping[Signal, Role], dtype: np.dtype):
+    Parameters
+    ----------
+    roles : mapping of Signal to Role
+    dtype : dtype
+    trainable : collection of Signal
+        Parameters that are trained; they share no block with those that are not.
+    """
+
+    def __init__(
+        self,
+        roles: Mapping[Signal, Role],
+        dtype: np.dtype,
+        trainable: Collection[Signal] = (),
+    ):
         self.roles = roles
         self.dtype = dtype
+        self.trainable = trainable
         self.slots: dict[Signal, Slot] = {}
         self._sizes: dict[str, int] = {}
-        self._kinds: dict[str, tuple[Role, np.dtype]] = {}
+        self._kinds: dict[str, tuple[Role, np.dtype, bool]] = {}
 
     def element_type(self, base: Signal) -> np.dtype:
         """Type in which the elements of a signal are kept."""
@@ -56,7 +70,12 @@ class Layout:
         if base in self.slots:
             slot = self.slots[base]
             return slot.block, slot.by_column
-        return self.roles[base], self.element_type(base), operand.by_column
+        return (
+            self.roles[base],
+            self.element_type(base),
+            operand.by_column,
+            base in self.trainable,
+        )
 
     def place(self, operands: Sequence[Operand]) -> None:
         """Give the signals of one operand that have no place yet one new block."""
@@ -83,7 +102,8 @@ class Layout:
             self.slots[base] = Slot(name, offset, by_column)
             offset += stored_size(base)
         self._sizes[name] = offset
-        self._kinds[name] = (role, self.element_type(unique[0]))
+        first = unique[0]
+        self._kinds[name] = (role, self.element_type(first), first in self.trainable)
 
     def share(self, base: Signal, other: Signal) -> None:
         """Let a signal lie where another one lies that always has the same value."""
@@ -93,8 +113,8 @@ class Layout:
     def blocks(self) -> dict[str, Block]:
         """All blocks by name."""
         return {
-            name: Block(name, role, self._sizes[name], dtype)
-            for name, (role, dtype) in self._kinds.items()
+            name: Block(name, role, self._sizes[name], dtype, trainable)
+            for name, (role, dtype, trainable) in self._kinds.items()
         }
 
     def initial(self) -> dict[str, np.ndarray]:

@@ -11,19 +11,47 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
 
 import numpy as np
 from nengo.builder.operator import Operator
 from nengo.exceptions import BuildError
 
 from ..core import Group, HostCall, Role, Write
-from ..families import OPERATOR, Operand, Settings
+from ..families import OPERATOR, Family, Operand, Settings
 from .graph import dependents_of
 from .layout import Layout
 from .roles import Task
 
 _FEW_REPEATS = 0.25  # share of a group from which repeated operands stay in it
+
+
+class Planned(NamedTuple):
+    """A group, and what it was made of.
+
+    Attributes
+    ----------
+    group : Group
+    family : Family
+    ops : tuple of Operator
+    """
+
+    group: Group
+    family: Family
+    ops: tuple[Operator, ...]
+
+    def rebuild(self, settings: Settings) -> Group:
+        """Return the group as it computes under other settings."""
+        if self.family.build is None:
+            return self.group
+        prepare = self.family.prepare
+        return replace(
+            self.group,
+            run=self.family.build(self.ops, settings),
+            prepare=prepare(self.ops, settings) if prepare else {},
+        )
 
 
 def plan(
@@ -32,7 +60,7 @@ def plan(
     settings: Settings,
     merge: bool,
     live: Sequence[bool],
-) -> list[Group]:
+) -> list[Planned]:
     """Order the tasks into groups and place their signals.
 
     Parameters
@@ -54,7 +82,7 @@ def plan(
     dependents = dependents_of([task.op for task in tasks])
     schedule = _Schedule(tasks, dependents, merge, live)
     planner = _Planner(tasks, layout, settings, live)
-    groups: list[Group] = []
+    groups: list[Planned] = []
     while schedule.buckets:
         key = schedule.choose()
         chosen = schedule.take(key)
@@ -205,7 +233,7 @@ class _Planner:
         roles = self._layout.roles
         return all(roles[o.signal.base] is Role.PARAM for o in task.reads)
 
-    def group(self, numbers: Sequence[int]) -> Group:
+    def group(self, numbers: Sequence[int]) -> Planned:
         """Make one group of operators that can run together."""
         tasks = self._arrange([self._tasks[k] for k in numbers])
         family = tasks[0].family
@@ -215,17 +243,15 @@ class _Planner:
         accesses = [self._layout.access(ops, family.flat) for ops in columns]
         written = len(tasks[0].writes)
         modes = [target.mode for target in tasks[0].writes]
-        ops = [task.op for task in tasks]
-        assert family.build is not None
-        return Group(
+        group = Group(
             family=family.name,
             members=tuple(str(task.op) for task in tasks),
             reads=tuple(accesses[written:]),
             writes=tuple(map(Write, accesses[:written], modes)),
-            run=family.build(ops, self._settings),
-            prepare=family.prepare(ops, self._settings) if family.prepare else {},
             live=self._live[numbers[0]],
         )
+        planned = Planned(group, family, tuple(task.op for task in tasks))
+        return planned._replace(group=planned.rebuild(self._settings))
 
     def _arrange(self, tasks: list[Task]) -> list[Task]:
         """Order members as the largest operand that has a place lies in memory."""
@@ -243,7 +269,7 @@ class _Planner:
             best = [sum(o.signal.size for o in _operands(task)) for task in tasks]
         return [tasks[k] for k in np.argsort(best, kind="stable")]
 
-    def host_group(self, numbers: Sequence[int]) -> Group:
+    def host_group(self, numbers: Sequence[int]) -> Planned:
         """Make the group of all host operators that are ready."""
         calls: list[HostCall] = []
         reads, writes = [], []
@@ -269,8 +295,10 @@ class _Planner:
                     writes=slice(first_write, len(writes)),
                 )
             )
-        names = tuple(str(self._tasks[k].op) for k in numbers)
-        return Group("host", names, tuple(reads), tuple(writes), calls=tuple(calls))
+        ops = tuple(self._tasks[k].op for k in numbers)
+        names = tuple(map(str, ops))
+        group = Group("host", names, tuple(reads), tuple(writes), calls=tuple(calls))
+        return Planned(group, self._tasks[numbers[0]].family, ops)
 
 
 def _operands(task: Task) -> tuple[Operand, ...]:

@@ -26,7 +26,7 @@ from nengo.builder.processes import SimProcess
 from nengo.builder.transforms import ConvInc, ConvTransposeInc, GeneralConvInc
 
 from . import dot, learning, neurons
-from .base import Family, Host, HostPlace, Operand, Settings, Target
+from .base import Family, Host, HostPlace, Operand, Settings, Target, Training
 from .convolution import CONVOLUTION
 from .copying import COPY, RESET
 from .host import FUNCTION, OPERATOR
@@ -103,5 +103,6 @@ __all__ = [
     "Operand",
     "Settings",
     "Target",
+    "Training",
     "family_of",
 ]

@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from nengo.builder.signal import Signal
 
 from ..core import Mode, Prepare, Run
+from ..surrogates import Surrogate
 
 Constant = Any  # a NumPy array; Any, as its products with JAX arrays are JAX arrays
 
@@ -48,6 +49,25 @@ class Target(NamedTuple):
     mode: Mode
 
 
+class Training(NamedTuple):
+    """How operators behave while a network is trained.
+
+    Attributes
+    ----------
+    surrogate : callable, RateDerivative or None
+        Neurons spike, and this takes the place of the derivative of a spike. None:
+        spiking neurons use the rate form of their equations, and keep their state.
+    smoothing : float or None
+        Width over which the rate form of LIF neurons is smoothed at the threshold.
+    online_rules : bool
+        Whether online learning rules act.
+    """
+
+    surrogate: Surrogate | None = None
+    smoothing: float | None = None
+    online_rules: bool = True
+
+
 class Settings(NamedTuple):
     """What the functions of a family need to know about the simulation.
 
@@ -60,11 +80,15 @@ class Settings(NamedTuple):
     batched : bool
         Whether ``vmap`` will make many examples of one: products of matrices and
         vectors then become products of matrices, for which other forms are fast.
+        All operations of a batched form can be differentiated.
+    training : Training or None
+        None when a network is only run.
     """
 
     dt: float
     dtype: np.dtype
     batched: bool = False
+    training: Training | None = None
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Piece:
     run: Callable
 
 
-class Carried(Mapping[str, np.ndarray]):
+class Carried(Mapping[str, Any]):
     """The states in a carry, unpacked when they are looked at.
 
     Parameters
@@ -102,7 +102,7 @@ class Carried(Mapping[str, np.ndarray]):
         self.carry = carry
         self._names = names
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._names:
             raise KeyError(name)
         return self.packing.take([np.asarray(a) for a in self.carry], name)
