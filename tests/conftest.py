@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib
+os.environ["KERAS_BACKEND"] = "jax"  # before anything imports Keras
 
 import jax
 from hypothesis import settings

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import import_module
 
 import jax
 
@@ -20,7 +21,40 @@ elif sys.modules["keras"].config.backend() != "jax":
 if "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
+from . import dists, surrogates
+from .functional import Functional, functional
+from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+from .options import configure_settings
 from .simulator import Simulator
 from .version import version as __version__
 
-__all__ = ["Simulator", "__version__"]
+# Importing Keras takes longer than all the rest, so it waits until it is needed.
+_NEEDS_KERAS = {
+    "NengoLayer": "nengo_jax.model",
+    "callbacks": "nengo_jax.callbacks",
+    "losses": "nengo_jax.losses",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _NEEDS_KERAS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_NEEDS_KERAS[name])
+    return getattr(module, name, module)
+
+
+__all__ = [
+    "Functional",
+    "LeakyReLU",
+    "NengoLayer",
+    "Simulator",
+    "SoftLIFRate",
+    "SpikingLeakyReLU",
+    "__version__",
+    "callbacks",
+    "configure_settings",
+    "dists",
+    "functional",
+    "losses",
+    "surrogates",
+]

@@ -20,7 +20,8 @@ class Role(enum.Enum):
     """How long the value of a signal lives."""
 
     PARAM = "param"  # never written in a step
-    STATE = "state"  # needed by the next step
+    STATE = "state"  # needed by the next step, one copy for each example
+    SHARED = "shared"  # needed by the next step, one copy for the whole batch
     WIRE = "wire"  # made anew in each step
     INPUT = "input"  # given from outside in each step
     HOST = "host"  # touched by one Python operator only; never leaves the host

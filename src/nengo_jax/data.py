@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,23 +10,32 @@ from nengo.exceptions import ValidationError
 
 
 class SimulationData(Mapping[Any, Any]):
-    """Recorded data of probes and built parameters of all other objects.
+    """Recorded data of probes and the present parameters of all other objects.
 
     ``data[probe]`` is a read-only array of shape (samples, size), or
     (batch, samples, size) if the simulator was given a ``minibatch_size``.
     ``data[ensemble]`` and ``data[connection]`` are nengo's ``BuiltEnsemble`` and
-    ``BuiltConnection``.
+    ``BuiltConnection`` with the present values, also after the simulator was closed.
 
     Parameters
     ----------
     raw : dict
-        Objects and what belongs to them; a list of samples for each probe.
+        Objects and what was built for them; a list of samples for each probe.
     batch_size : int or None
+    live : callable or None
+        ``live(obj) -> present parameters`` of all objects but probes, for instance
+        :class:`~nengo_jax.params.Live`. None: as they were built.
     """
 
-    def __init__(self, raw: dict[Any, Any], batch_size: int | None = None):
+    def __init__(
+        self,
+        raw: dict[Any, Any],
+        batch_size: int | None = None,
+        live: Callable[[Any], Any] | None = None,
+    ):
         self.raw = raw
         self._batch_size = batch_size
+        self._live = live or raw.__getitem__
         self._cache: dict[Any, np.ndarray] = {}
 
     def __getitem__(self, key: Any) -> Any:
@@ -39,7 +48,7 @@ class SimulationData(Mapping[Any, Any]):
             )
         value = self.raw[key]
         if not isinstance(value, list):
-            return value
+            return self._live(key)
         if key not in self._cache or self._samples(self._cache[key]) != len(value):
             array = np.asarray(value)
             if self._batch_size is not None and array.ndim > 1:

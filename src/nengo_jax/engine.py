@@ -18,6 +18,7 @@ import numpy as np
 from nengo.builder.signal import Signal
 
 from .compiler import CONSTANTS, Compiled, Sampler
+from .compiler.seeds import seed_layers
 from .core import Group, Role
 from .feeder import Data, Feeder
 from .runtime.stages import Call, HostLoop, call_group
@@ -58,6 +59,7 @@ class Engine:
         self.compiled = compiled
         self.batch_size = batch_size
         self.n_steps = 0
+        self._seed = 0
         self._wires: Callable[[], Mapping[str, jax.Array]] = dict
         self.samplers: list[dict[int, Sampler]] = []
         self.calls: list[dict[int, Call]] = []
@@ -75,7 +77,7 @@ class Engine:
         self._settle: Callable[[], Mapping[str, jax.Array]] | None = None
         with self.context():
             self.params = self._initial(Role.PARAM)
-            self.state = self._initial(Role.STATE)
+            self.state = self._initial_state()
             self.constants = self._initial_constants()
 
     @contextmanager
@@ -96,7 +98,7 @@ class Engine:
     def reset(self, seed: int) -> None:
         """Go back to step 0. Random streams of neurons go on, as in the reference."""
         with self.context():
-            self.state = self._keep_streams(self._initial(Role.STATE))
+            self.state = self._keep_streams(self._initial_state())
             self.params = self._initial(Role.PARAM)
             self.constants = self._initial_constants()
         self.n_steps = 0
@@ -105,6 +107,11 @@ class Engine:
 
     def start(self, seed: int) -> None:
         """Start processes and host operators anew, example k with ``seed + k``."""
+        self._seed = seed
+        program, layout = self.compiled.program, self.compiled.layout
+        seeded = seed_layers(program.initial, self.compiled.seeds, layout, seed)
+        for name, value in seeded.items():
+            self.poke(name, value)
         self.samplers, self.calls = [], []
         for element in range(self.examples):
             rng = np.random.RandomState((seed + element) % _SEEDS)
@@ -117,6 +124,39 @@ class Engine:
                     calls[starter.call] = started
             self.samplers.append(samplers)
             self.calls.append(calls)
+
+    def source_values(
+        self, signal: Signal, examples: int, first: int, steps: int
+    ) -> np.ndarray:
+        """Return what feeds a signal, example k being as in a run with ``seed + k``.
+
+        Sources are started anew for this; those of the simulation do not go on.
+
+        Parameters
+        ----------
+        signal : Signal
+        examples : int
+        first : int
+            Number of the first step.
+        steps : int
+
+        Returns
+        -------
+        ndarray, shape (examples, steps, size)
+        """
+        sources = self.compiled.sources
+        (number,) = (n for n, s in enumerate(sources) if s.signal is signal)
+        different = 1 if sources[number].shared else examples
+        rows = []
+        for element in range(different):
+            rng = np.random.RandomState((self._seed + element) % _SEEDS)
+            for starter in self.compiled.starters:
+                if starter.call is not None:
+                    continue  # nothing of it is needed, and it draws nothing here
+                started = starter.start(rng, element)
+                if starter.source == number:
+                    rows.append(started.take(first, steps).reshape(steps, -1))
+        return np.broadcast_to(np.stack(rows), (examples, steps, signal.size))
 
     def run(self, steps: int, data: Data) -> Iterator[Recorded]:
         """Advance by ``steps``; yield what the probes recorded, piece by piece.
@@ -238,10 +278,8 @@ class Engine:
         flags = (tuple(sorted(part.items())) for part in batched)
         key = (capacity, keep_wires, *flags)
         if key not in self._compiled_chunks:
-            axes = None if self.batch_size is None else batched
-            program = self.compiled.program
             self._compiled_chunks[key] = compile_chunk(
-                program, capacity, axes, keep_wires
+                self.compiled.program, capacity, batched, self.batch_size, keep_wires
             )
         return self._compiled_chunks[key]
 
@@ -389,6 +427,17 @@ class Engine:
             return None
         return found[0] if self.batch_size is None else np.stack(found)
 
+    def set_host_signal(self, signal: Signal, value: np.ndarray) -> bool:
+        """Write what ``host_signal`` returns; False if the signal lives elsewhere."""
+        found = False
+        for element, own in enumerate(self._holders()):
+            for held in own:
+                if signal in held.signals:
+                    part = value if self.batch_size is None else value[element]
+                    held.signals[signal][...] = part
+                    found = True
+        return found
+
     @property
     def _on_host(self) -> bool:
         return self.compiled.program.on_host
@@ -406,6 +455,9 @@ class Engine:
         if role is Role.STATE and self.batch_size is not None:
             values = {n: _with_batch(v, self.batch_size) for n, v in values.items()}
         return {name: jnp.array(value) for name, value in values.items()}
+
+    def _initial_state(self) -> dict[str, jax.Array]:
+        return {**self._initial(Role.STATE), **self._initial(Role.SHARED)}
 
     def _keep_streams(self, fresh: dict[str, jax.Array]) -> dict[str, jax.Array]:
         slots = self.compiled.layout.slots

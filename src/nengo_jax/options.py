@@ -7,6 +7,7 @@ types and instances, like everything else in nengo's configuration system.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -215,12 +216,13 @@ def options_of(network: Network | None) -> Options:
     return getattr(params, _KEY) if _KEY in params.extra_params else Options()
 
 
-def is_trainable(obj: Any, networks: list[Network]) -> bool | None:
-    """Look up what is configured for an object.
+def is_trainable(objects: Sequence[Any], networks: list[Network]) -> bool | None:
+    """Look up what is configured for an object, or for its owner.
 
     Parameters
     ----------
-    obj : Ensemble, Neurons or Connection
+    objects : sequence of Ensemble, Neurons or Connection
+        The object, and the ensemble that it belongs to if there is one.
     networks : list of Network
         The networks that contain it, the innermost first.
 
@@ -231,9 +233,12 @@ def is_trainable(obj: Any, networks: list[Network]) -> bool | None:
     """
     for on_instance in (True, False):
         for network in networks:
-            value = _flag(network.config, obj, "trainable", on_instance)
-            if value is not None:
-                return value
+            flags = [
+                _flag(network.config, obj, "trainable", on_instance) for obj in objects
+            ]
+            known = [flag for flag in flags if flag is not None]
+            if known:  # a type of owner that is not trained keeps its parts from it
+                return known[0] if on_instance else all(known)
     return None
 
 

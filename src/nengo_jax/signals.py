@@ -10,11 +10,14 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from nengo.builder import Model
+from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
+from .compiler import CONSTANTS
 from .compiler.layout import Slot
+from .core import Role
 from .engine import Engine
-from .families.products import sparse_coordinates
+from .families.products import sparse_coordinates, sparse_data
 
 
 class Signals(Mapping[Signal, np.ndarray]):
@@ -69,6 +72,96 @@ class Signals(Mapping[Signal, np.ndarray]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def peek(self, signal: Signal) -> np.ndarray:
+        """Look at a signal without keeping a mirror of it, which each run would update.
+
+        Returns
+        -------
+        ndarray
+            Read-only. Of a sparse signal the stored elements, shape (elements,).
+        """
+        slot = self._engine.compiled.layout.slots.get(signal.base)
+        block = None if slot is None else self._now(slot.block)
+        if slot is None and signal.sparse:
+            return sparse_data(signal)
+        if slot is None or block is None or signal.base in self.factors:
+            value = self[signal].view()
+        elif signal.sparse:
+            count = len(sparse_coordinates(signal)[0])
+            value = block[slot.offset : slot.offset + count]
+        else:
+            value = _view(signal, block, slot)
+        value.setflags(write=False)
+        return value
+
+    def assign(self, values: Mapping[Signal, np.ndarray]) -> None:
+        """Replace the values of many signals; takes effect at once.
+
+        Parameters
+        ----------
+        values : mapping of Signal to ndarray
+            Shapes are those of ``peek``. Values of parameters and states last; those
+            of other signals are made anew in the next step.
+        """
+        slots = self._engine.compiled.layout.slots
+        blocks: dict[str, np.ndarray] = {}
+        for signal, value in values.items():
+            slot = slots.get(signal.base)
+            if signal.base is self._model.step:
+                self._engine.n_steps = int(value)
+            elif slot is None:
+                if not self._engine.set_host_signal(signal.base, value):
+                    self[signal][...] = value
+            else:
+                if slot.block not in blocks:
+                    blocks[slot.block] = np.array(self._now(slot.block))
+                block = blocks[slot.block]
+                if signal.sparse:
+                    block[slot.offset : slot.offset + value.size] = value
+                else:
+                    _view(signal, block, slot)[...] = value
+        for name, block in blocks.items():
+            self._engine.poke(name, block)
+            if name in self._mirrors:
+                self._mirrors[name][...] = block
+
+    @property
+    def lasting(self) -> list[Signal]:
+        """Base signals that the next step needs: states, and held inputs.
+
+        Those of processes and host operators are among them.
+        """
+        compiled = self._engine.compiled
+        states = (Role.STATE, Role.SHARED, Role.HOST)
+        kept = [base for base, role in compiled.layout.roles.items() if role in states]
+        kept += [s for s, slot in compiled.layout.slots.items() if slot[0] == CONSTANTS]
+        for samplers in self._engine.samplers[:1]:
+            for sampler in samplers.values():
+                kept += sampler.signals
+        return list(dict.fromkeys(signal for signal in kept if not signal.sparse))
+
+    @property
+    def operators(self) -> list[Operator]:
+        """Operators of the model, and those that take the place of some of them."""
+        planned = [op for part in self._engine.compiled.planned for op in part.ops]
+        return list(dict.fromkeys([*self._model.operators, *planned]))
+
+    @property
+    def factors(self) -> Mapping[Signal, tuple[Signal, Signal]]:
+        """Signals that are kept as the two factors of an outer product."""
+        return self._engine.compiled.products
+
+    @property
+    def batch_size(self) -> int | None:
+        """Number of examples; None for one example without a batch axis."""
+        return self._engine.batch_size
+
+    def _now(self, name: str) -> np.ndarray | None:
+        """The present value of a block, in its mirror if there is one."""
+        if name in self._mirrors:
+            return self._mirrors[name]
+        return self._engine.peek(name)
 
     def _product(self, signal: Signal) -> np.ndarray:
         """Work out a signal that is kept as two factors; it cannot be written."""

@@ -7,14 +7,19 @@ import random
 import warnings
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import nengo
 import numpy as np
 from nengo import Node
 from nengo.builder import Model
-from nengo.exceptions import ReadonlyError, SimulatorClosed, ValidationError
+from nengo.exceptions import (
+    ReadonlyError,
+    SimulationError,
+    SimulatorClosed,
+    ValidationError,
+)
 from nengo.utils.progress import Progress, ProgressBar, ProgressTracker
 
 from .checks import (
@@ -28,16 +33,22 @@ from .checks import (
     check_time,
 )
 from .compiler import build_model, compile_model, host_warning
+from .compiler.parameters import parameters_of
 from .data import SimulationData
 from .engine import Engine, Recorded
+from .options import options_of
 from .signals import Signals
+from .trainable import Trainable
+
+if TYPE_CHECKING:
+    from .model import Learner
 
 logger = logging.getLogger(__name__)
 
 _MAX_SEED = np.iinfo(np.int32).max
 
 
-class Simulator:
+class Simulator(Trainable):
     """Simulates a nengo network; takes the place of :class:`nengo.Simulator`.
 
     Parameters
@@ -108,23 +119,32 @@ class Simulator:
         self.progress_bar = progress_bar
         self.optimize = optimize
         self.minibatch_size = check_batch_size(minibatch_size)
-        self.dtype = check_dtype(dtype)
         self.device = device
         check_network(network, model)
+        options = options_of(network)
+        self.dtype = check_dtype(options.dtype or dtype)
         check_clock(dt, seed)
         self.model = build_model(network, model, dt, progress_bar)
         network_seed: Any = None if network is None else network.seed
         if seed is None and network_seed is not None:
             seed = network_seed + 1
         self.seed = random.randrange(_MAX_SEED) if seed is None else seed
+        self._network = network
+        self._options = options
+        parameters = [p for p in parameters_of(network, self.model) if p.trainable]
         compiled = compile_model(
-            self.model, self.dtype, optimize, minibatch_size is not None
+            self.model,
+            self.dtype,
+            optimize,
+            minibatch_size is not None,
+            {parameter.signal.base for parameter in parameters},
         )
         host_warning(compiled)
         self._engine = Engine(compiled, minibatch_size, _find_device(device))
         self._engine.start(self.seed)
         self.signals: Signals | None = Signals(self.model, self._engine)
         self.data = SimulationData(dict(self.model.params), minibatch_size)
+        self._made_learner: Learner | None = None
         self.closed = False
         self.clear_probes()
 
@@ -372,6 +392,31 @@ class Simulator:
         assert self.signals is not None
         self.signals.pull()
         self.clear_probes()
+
+    # -- training: see Trainable
+
+    @property
+    def _learner(self) -> Learner:
+        """The Keras side of the simulator, made when it is first needed."""
+        self._check_open()
+        assert self.signals is not None
+        if self._made_learner is None:
+            from .model import Learner  # importing Keras takes longer than all the rest
+
+            if self._network is None:
+                raise SimulationError(
+                    "Only a simulator that was made from a network can be trained. "
+                    "Give it the network, not a built model alone."
+                )
+            self._made_learner = Learner(
+                self._network,
+                self.model,
+                self._engine,
+                self._options,
+                self.signals.pull,
+            )
+        self.signals.push()
+        return self._made_learner
 
     def _check_open(self) -> None:
         if self.closed:

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,36 @@ class RateDerivative:
 Surrogate = Callable[[Array], Array] | RateDerivative
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def with_surrogate(
+    spikes: Array, distance: Array, surrogate: Callable[[Array], Array]
+) -> Array:
+    """Return ``spikes``, with the derivative of a surrogate.
+
+    Parameters
+    ----------
+    spikes : Array
+        What neurons emit. Its own derivative is not used.
+    distance : Array
+        Distance to the threshold, positive beyond it.
+    surrogate : callable
+        ``surrogate(distance)`` is the derivative of spikes by distance.
+    """
+    return spikes
+
+
+@with_surrogate.defjvp
+def _with_surrogate_jvp(surrogate: Callable, primals: tuple, tangents: tuple):
+    spikes, distance = primals
+    _, change = tangents
+    return with_surrogate(spikes, distance, surrogate), surrogate(distance) * change
+
+
+def straight_through(value: Array, path: Array) -> Array:
+    """Return ``value``, with the derivative of ``path`` (Bengio et al., 2013)."""
+    return with_surrogate(value, path, jnp.ones_like)
+
+
 def spike(x: Array, surrogate: Callable[[Array], Array]) -> Array:
     """Return 1 where ``x`` is positive, else 0, with the derivative of a surrogate.
 
@@ -92,21 +122,16 @@ def spike(x: Array, surrogate: Callable[[Array], Array]) -> Array:
     surrogate : callable
         ``surrogate(x) -> derivative``.
     """
-    return (x > 0).astype(x.dtype)
+    return with_surrogate((x > 0).astype(x.dtype), x, surrogate)
 
 
-@spike.defjvp
-def _spike_jvp(surrogate: Callable, primals: tuple, tangents: tuple):
-    (x,), (change,) = primals, tangents
-    return spike(x, surrogate), surrogate(x) * change
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
-def count_spikes(x: Array, surrogate: Callable[[Array], Array]) -> Array:
+def count_spikes(
+    x: Array, surrogate: Callable[[Array], Array], lowest: ArrayLike = 1
+) -> Array:
     """Return floor(x), the number of spikes of a neuron that may spike several times.
 
     Its derivative is that of the surrogate at the distance to the nearest threshold;
-    thresholds are 1, 2, 3 and so on.
+    thresholds are the whole numbers from ``lowest`` on.
 
     Parameters
     ----------
@@ -114,12 +139,9 @@ def count_spikes(x: Array, surrogate: Callable[[Array], Array]) -> Array:
         Voltage in units of the threshold.
     surrogate : callable
         ``surrogate(distance) -> derivative``.
+    lowest : float or Array
+        The lowest threshold: 1 for a neuron that is at 0 after it spiked and cannot
+        spike downwards, minus infinity for one that can.
     """
-    return jnp.floor(x)
-
-
-@count_spikes.defjvp
-def _count_jvp(surrogate: Callable, primals: tuple, tangents: tuple):
-    (x,), (change,) = primals, tangents
-    distance = x - jnp.maximum(jnp.round(x), 1)
-    return count_spikes(x, surrogate), surrogate(distance) * change
+    nearest = jnp.maximum(jnp.round(x), lowest)
+    return with_surrogate(jnp.floor(x), x - nearest, surrogate)

@@ -21,6 +21,7 @@ from .liveness import live_tasks
 from .order import Starter, starters_of
 from .plan import Planned, plan
 from .roles import assign_roles, drop_host_operands, tasks_of
+from .seeds import seeds_of
 from .simplify import simplify
 from .sources import Sampler, Source
 
@@ -42,6 +43,8 @@ class Compiled:
         What is started anew at each reset, in the reference's order.
     streams : frozenset of Signal
         Random streams of neurons, which a reset does not turn back.
+    seeds : tuple of Signal
+        Random states of layers, which are to be set before a run.
     products : mapping of Signal to (Signal, Signal)
         Signals that are kept as two factors of an outer product.
     clock : tuple of Signal
@@ -56,6 +59,7 @@ class Compiled:
     sources: tuple[Source, ...]
     starters: tuple[Starter, ...]
     streams: frozenset[Signal]
+    seeds: tuple[Signal, ...]
     products: Mapping[Signal, tuple[Signal, Signal]]
     clock: tuple[Signal, Signal]
     planned: tuple[Planned, ...]
@@ -124,6 +128,7 @@ def compile_model(
         sources=sources,
         starters=starters,
         streams=streams,
+        seeds=seeds_of(operators),
         products=products,
         clock=clock,
         planned=tuple(planned),

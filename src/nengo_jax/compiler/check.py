@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core import Access, Mode, Program, Role
 
-_WRITABLE = (Role.STATE, Role.WIRE)
+_WRITABLE = (Role.STATE, Role.SHARED, Role.WIRE)
 
 
 def check(program: Program) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core import Group, Program, Role
 
-_ROLES = (Role.PARAM, Role.STATE, Role.WIRE, Role.INPUT)
+_ROLES = (Role.PARAM, Role.STATE, Role.SHARED, Role.WIRE, Role.INPUT)
 
 
 def explain(program: Program) -> str:
@@ -45,6 +45,8 @@ def _memory_lines(program: Program) -> list[str]:
     lines = ["memory (bytes for one example):"]
     for role in _ROLES:
         blocks = [program.blocks[name] for name in program.names(role)]
+        if role is Role.SHARED and not blocks:
+            continue  # few models have any
         total = sum(block.nbytes for block in blocks)
         lines.append(f"  {role.value:6s} {total:12,d} in {len(blocks)} blocks")
     return lines

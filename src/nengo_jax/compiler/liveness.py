@@ -46,7 +46,8 @@ def live_tasks(
 
 
 def _is_root(task: Task, roles: Mapping[Signal, Role]) -> bool:
-    lasting = any(roles[t.operand.signal.base] is Role.STATE for t in task.writes)
+    written = {roles[t.operand.signal.base] for t in task.writes}
+    lasting = not written.isdisjoint({Role.STATE, Role.SHARED})
     return lasting or task.family.host is not None
 
 

@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from nengo import Connection, Ensemble, Network
+from nengo import Connection, Ensemble, Network, Node
 from nengo.builder import Model
 from nengo.builder.signal import Signal
 from nengo.neurons import Direct
 
+from ..families.layer import SimTensorNode
 from ..options import is_trainable
 
 ENCODERS, BIAS, WEIGHTS = "encoders", "bias", "weights"
@@ -47,9 +48,10 @@ class Parameter(NamedTuple):
     ----------
     name : str
         Path of the object and attribute, as in ``"memory.Ensemble1/encoders"``.
-    obj : Ensemble or Connection
+    obj : Ensemble, Connection or Node
     attribute : str
-        "encoders", "bias" or "weights".
+        "encoders", "bias" or "weights"; in a node with a Keras layer the path of the
+        variable, as in "dense/kernel".
     signal : Signal
         Encoders are scaled: multiplied by gain and divided by radius.
     trainable : bool
@@ -57,7 +59,7 @@ class Parameter(NamedTuple):
     """
 
     name: str
-    obj: Ensemble | Connection
+    obj: Ensemble | Connection | Node
     attribute: str
     signal: Signal
     trainable: bool
@@ -106,14 +108,21 @@ def parameters_of(network: Network | None, model: Model) -> list[Parameter]:
     connections = [p.obj for p in places if isinstance(p.obj, Connection)]
     driven = {connection.post_obj for connection in connections}
     written = _written(model)
+    layers = {op.node: op for op in model.operators if isinstance(op, SimTensorNode)}
     found: dict[Signal, Parameter] = {}
     for path, obj, networks in places:
-        for attribute, owner, signal in _values(obj, model):
+        for weight in layers[obj].weights if obj in layers else ():
+            trainable = weight.trainable and weight.signal not in written
+            found.setdefault(
+                weight.signal,
+                Parameter(
+                    f"{path}/{weight.name}", obj, weight.name, weight.signal, trainable
+                ),
+            )
+        for attribute, owners, signal in _values(obj, model):
             if signal is None or signal.base in found:
                 continue
-            wanted = is_trainable(owner, networks)
-            if wanted is None and attribute == BIAS:
-                wanted = is_trainable(obj, networks)
+            wanted = is_trainable(owners, networks)
             if wanted is None:  # encoders of an ensemble without input do not matter
                 wanted = attribute != ENCODERS or obj in driven
             elif wanted and signal.base in written:
@@ -128,13 +137,13 @@ def parameters_of(network: Network | None, model: Model) -> list[Parameter]:
     return list(found.values())
 
 
-def _values(obj: Any, model: Model) -> Iterator[tuple[str, Any, Signal | None]]:
+def _values(obj: Any, model: Model) -> Iterator[tuple[str, tuple, Signal | None]]:
     """The parameters of one object: attribute, what configures it, signal."""
     if isinstance(obj, Ensemble) and not isinstance(obj.neuron_type, Direct):
-        yield ENCODERS, obj, model.sig[obj].get("encoders")
-        yield BIAS, obj.neurons, model.sig[obj.neurons].get("bias")
+        yield ENCODERS, (obj,), model.sig[obj].get("encoders")
+        yield BIAS, (obj.neurons, obj), model.sig[obj.neurons].get("bias")
     elif isinstance(obj, Connection):
-        yield WEIGHTS, obj, model.sig[obj].get("weights")
+        yield WEIGHTS, (obj,), model.sig[obj].get("weights")
 
 
 def _written(model: Model) -> set[Signal]:

@@ -55,6 +55,7 @@ def assign_roles(
     readers, writers = defaultdict(list), defaultdict(list)
     covered: dict[Signal, int] = defaultdict(int)
     kept: set[Signal] = set()
+    shared: set[Signal] = set()
     for task in tasks:
         read = {operand.signal.base for operand in task.reads}
         for base in read:
@@ -62,6 +63,8 @@ def assign_roles(
         for operand, _ in task.writes:
             base = operand.signal.base
             writers[base].append(task)
+            if operand.shared:
+                shared.add(base)
             if base in read or operand.signal in task.op.updates:
                 kept.add(base)
             if operand.signal in task.op.sets:
@@ -77,6 +80,8 @@ def assign_roles(
             return Role.HOST
         if not writers[base]:
             return Role.PARAM
+        if base in shared:
+            return Role.SHARED
         if base in kept or covered[base] < base.size:
             return Role.STATE
         return Role.WIRE

@@ -30,6 +30,7 @@ from .base import Family, Host, HostPlace, Operand, Settings, Target, Training
 from .convolution import CONVOLUTION
 from .copying import COPY, RESET
 from .host import FUNCTION, OPERATOR
+from .layer import LAYER, SimTensorNode
 from .outer import KEEP_FACTORS, OUTER, KeepFactors, OuterInc
 from .process import linear, triangle
 from .products import BLOCK_DOT, ELEMENTWISE, SPARSE_DOT
@@ -79,6 +80,7 @@ FAMILIES: FamilyTable = {
     SimVoja: ((learning.VOJA, _always),),
     SimRLS: ((learning.RLS, _always),),
     SimPyFunc: ((FUNCTION, _always),),
+    SimTensorNode: ((LAYER, _always),),
 }
 
 

@@ -34,12 +34,17 @@ class Operand(NamedTuple):
         Shape in which the operator sees them; None means the signal's own shape.
     by_column : bool
         Store the signal column by column if this operand is the first to place it.
+    shared : bool
+        Whether a signal that is kept from step to step belongs to the whole batch, and
+        not to each example. Only :func:`~nengo_jax.runtime.whole_batch.call_with_batch`
+        can make such values.
     """
 
     signal: Signal
     elements: np.ndarray | None = None
     shape: tuple[int, ...] | None = None
     by_column: bool = False
+    shared: bool = False
 
 
 class Target(NamedTuple):

@@ -56,12 +56,14 @@ def _as_columns(ops: Sequence[DotInc], settings: Settings) -> bool:
 
 def _sum_columns(columns: Array, x: Array) -> Array:
     """Multiply matrices, stored as (column, matrix, row), with vectors (matrix, n)."""
-    return sum(column * x[:, k, None] for k, column in enumerate(columns))
+    parts = [column * x[:, k, None] for k, column in enumerate(columns)]
+    return sum(parts[1:], start=parts[0])
 
 
 def _multiply(matrices: Array, x: Array) -> Array:
     """Multiply matrices, stored as (matrix, row, column), with vectors (matrix, n)."""
-    return jnp.einsum("gmn,gn->gm", matrices, x)
+    # vectors first: then the axis of a batch comes first in the product, too
+    return jnp.einsum("gn,gmn->gm", x, matrices)
 
 
 class Bucket(NamedTuple):

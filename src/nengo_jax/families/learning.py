@@ -9,11 +9,14 @@ Oja  delta = kappa dt (b a^T - beta W b^2)
 Voja delta = kappa dt l (s b x^T - b E), E the scaled encoders, s = gain / radius
 RLS  P -= k (P a)(P a)^T, delta = -k e (P a)^T, k = 1 / (1 + a^T P a)
 ==== ==================================================================
+
+In training the rules may rest: then delta is 0 and P stays what it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +36,20 @@ def _stack(ops: Sequence[Operator], value: Callable, settings: Settings) -> Cons
     return np.stack([np.asarray(value(op), settings.dtype) for op in ops])
 
 
+def at_rest(settings: Settings) -> bool:
+    """Whether online rules do nothing, as may be asked for in training."""
+    return settings.training is not None and not settings.training.online_rules
+
+
+def _rest(ops: Sequence[Any], dtype: np.dtype, kept: int) -> Run:
+    shape = (len(ops), *ops[0].delta.shape)
+
+    def run(*operands: Array) -> tuple[Array, ...]:
+        return jnp.zeros(shape, dtype), *operands[len(operands) - kept :]
+
+    return run
+
+
 def _learning_family(
     name: str, signals: tuple[str, ...], build: Callable, kept: tuple[str, ...] = ()
 ) -> Family:
@@ -40,6 +57,12 @@ def _learning_family(
 
     ``kept`` names the signals that it reads and updates as well.
     """
+
+    def build_or_rest(ops: Sequence[Operator], settings: Settings) -> Run:
+        if at_rest(settings):
+            return _rest(ops, settings.dtype, len(kept))
+        return build(ops, settings)
+
     return Family(
         name=name,
         key=lambda op: signal_shapes(
@@ -49,7 +72,7 @@ def _learning_family(
         writes=lambda op: tuple(
             Target(Operand(getattr(op, s)), Mode.SET) for s in ("delta", *kept)
         ),
-        build=build,
+        build=build_or_rest,
     )
 
 

@@ -3,13 +3,14 @@
 PES computes ``delta = r e a^T`` at the end of a step and adds it to the weights in the
 next. Keeping the vectors ``r e`` and ``a`` instead of the matrix halves the memory that
 a step goes through. The two operators here take the place of SimPES and of the Copy
-that applies its delta.
+that applies its delta. If rules rest in training, both write zeros.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from nengo.builder.learning_rules import SimPES
@@ -18,6 +19,7 @@ from nengo.builder.signal import Signal
 
 from ..core import Mode, Run
 from .base import Constant, Family, Operand, Settings, Target, signal_shapes
+from .learning import at_rest
 
 
 class KeepFactors(Operator):
@@ -46,17 +48,25 @@ def _build_keep(ops: Sequence[KeepFactors], settings: Settings) -> Run:
     rates = [-op.learning_rate * settings.dt / op.reads[0].size for op in ops]
     scale: Constant = np.array(rates, settings.dtype)[:, None]
 
+    def rest(pre: Array, error: Array) -> tuple[Array, Array]:
+        return jnp.zeros_like(error), pre
+
     def run(pre: Array, error: Array) -> tuple[Array, Array]:
         return scale * error, pre
 
-    return run
+    return rest if at_rest(settings) else run
 
 
 def _build_outer(ops: Sequence[OuterInc], settings: Settings) -> Run:
+    shape = len(ops), *ops[0].incs[0].shape
+
+    def rest(rows: Array, columns: Array) -> tuple[Array]:
+        return (jnp.zeros(shape, settings.dtype),)
+
     def run(rows: Array, columns: Array) -> tuple[Array]:
         return (rows[:, :, None] * columns[:, None, :],)
 
-    return run
+    return rest if at_rest(settings) else run
 
 
 KEEP_FACTORS = Family(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -32,13 +32,20 @@ class Packing:
     ----------
     arrays : mapping of name to (shape, dtype)
         Without batch axis.
+    apart : collection of name
+        Arrays that are not joined with the others, such as those without batch axis.
     """
 
-    def __init__(self, arrays: Mapping[Any, tuple[tuple[int, ...], np.dtype]]):
+    def __init__(
+        self,
+        arrays: Mapping[Any, tuple[tuple[int, ...], np.dtype]],
+        apart: Collection[Any] = (),
+    ):
         joined: dict[Hashable, list] = defaultdict(list)
         for name, (shape, dtype) in arrays.items():
             small = math.prod(shape) <= _SMALL
-            joined[np.dtype(dtype) if small else name].append(name)
+            kind = np.dtype(dtype) if small else name
+            joined[kind, name in apart].append(name)
         self.members = tuple(tuple(names) for names in joined.values())
         self.types = {name: np.dtype(dtype) for name, (_, dtype) in arrays.items()}
         self.places: dict[Any, Place] = {}

@@ -33,6 +33,7 @@ from .step import (
     run_groups,
     sample,
     split_by_time,
+    state_axes,
     store,
 )
 
@@ -94,7 +95,7 @@ class Carried(Mapping[str, Any]):
     packing : Packing
     carry : list of Array
     names : tuple of str
-        Blocks with role STATE.
+        Blocks that are kept from step to step.
     """
 
     def __init__(self, packing: Packing, carry: Carry, names: Sequence[str]):
@@ -130,7 +131,9 @@ class HostLoop:
         self._program = program
         self._lead = () if batch_size is None else (batch_size,)
         self._held = tuple(held)
-        self._states = program.names(Role.STATE)
+        self._axes = state_axes(program)
+        self._states = tuple(self._axes)
+        self._shared = frozenset(program.names(Role.SHARED))
         self._split = split_by_time(program, held)
         self._parts = _cut(program, self._split.each)
         self._packing = self._pack_carry()
@@ -228,7 +231,9 @@ class HostLoop:
             return {n: memory[n] for n in self._program.names(Role.WIRE)}
 
         state = {name: jnp.asarray(value) for name, value in before().items()}
-        return (jax.vmap(again) if self._lead else again)(state, inputs, history)
+        if self._lead:
+            again = jax.vmap(again, in_axes=(self._axes, 0, 0))
+        return again(state, inputs, history)
 
     # -- the carry
 
@@ -249,11 +254,14 @@ class HostLoop:
         widths = [sum(a.size for a in accesses) for accesses in seen]
         arrays[_SAMPLES] = ((widths[0],), joint)
         arrays[_READS] = ((max(widths[1:], default=0),), joint)
-        return Packing(arrays)
+        return Packing(arrays, self._shared)
 
     def _pack_states(self, state: Memory) -> Carry:
         zeros = {
-            name: jnp.zeros((*self._lead, *place.shape), self._packing.types[name])
+            name: jnp.zeros(
+                place.shape if name in self._shared else (*self._lead, *place.shape),
+                self._packing.types[name],
+            )
             for name, place in self._packing.places.items()
         }
         return self._packing.pack({**zeros, **state})
@@ -353,8 +361,12 @@ class HostLoop:
             return [packed[number] for number in sorted(gives)]
 
         if self._lead:
-            results_axis = 0 if parts[0].before else None
-            run = jax.vmap(run, in_axes=(None, 0, 0, 0, results_axis))
+            axes = [None if self._shared & {*m} else 0 for m in packing.members]
+            run = jax.vmap(
+                run,
+                in_axes=(None, axes, 0, 0, 0 if parts[0].before else None),
+                out_axes=[axes[number] for number in sorted(gives)],
+            )
         return Piece(here, fresh, tuple(sorted(gives)), constants, jax.jit(run))
 
     def _choose_constants(self, parts: Sequence[Part]) -> tuple[Callable, Callable]:

@@ -41,6 +41,18 @@ class Split:
     operands: tuple[tuple[int, int], ...]
 
 
+def state_axes(program: Program) -> dict[str, int | None]:
+    """Say of each block that is kept from step to step where its batch axis is.
+
+    Returns
+    -------
+    dict of str to (0 or None)
+        None for blocks that belong to the whole batch.
+    """
+    own = dict.fromkeys(program.names(Role.STATE), 0)
+    return {**own, **dict.fromkeys(program.names(Role.SHARED))}
+
+
 def split_by_time(
     program: Program, constant_inputs: Collection[str], everything: bool = False
 ) -> Split:
@@ -55,7 +67,7 @@ def split_by_time(
         Whether to include groups that are not live.
     """
     changing = {n for n in program.names(Role.INPUT) if n not in constant_inputs}
-    changing |= set(program.names(Role.STATE))
+    changing |= set(state_axes(program))
     once: list[int] = []
     each: list[int] = []
     operands: list[tuple[int, int]] = []

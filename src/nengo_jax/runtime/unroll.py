@@ -16,7 +16,14 @@ import numpy as np
 from jax import Array, lax
 
 from ..core import Program, Role
-from .step import Memory, read_operands, run_groups, sample, split_by_time
+from .step import (
+    Memory,
+    read_operands,
+    run_groups,
+    sample,
+    split_by_time,
+    state_axes,
+)
 
 
 class Inputs(NamedTuple):
@@ -40,7 +47,7 @@ class Chunk(NamedTuple):
     Attributes
     ----------
     state : mapping of str to Array, shape ([batch,] size)
-        Blocks after the last step.
+        Blocks after the last step; those of the whole batch have no batch axis.
     wires : mapping of str to Array, shape ([batch,] size)
         The same for blocks that are made anew in each step; empty unless asked for.
     samples : tuple of Array, shape ([batch,] rows, size)
@@ -156,25 +163,37 @@ def _changes(program: Program, numbers: tuple[int, ...], name: str) -> bool:
     return any(write.access.block == name for write in writes)
 
 
-def batch(function: Callable, batched_inputs: Inputs) -> Callable:
+def batch(
+    program: Program, function: Callable, batched_inputs: Inputs, size: int
+) -> Callable:
     """Make ``function(params, state, inputs, rows, count)`` work on a batch.
 
-    Parameters are shared, states belong to one example each.
+    Parameters are shared; states belong to one example each, or to all together.
 
     Parameters
     ----------
+    program : Program
     function : callable
     batched_inputs : Inputs of bool
         Which input blocks have a batch axis.
+    size : int
+        Number of examples.
     """
     axes = jax.tree.map(lambda has_axis: 0 if has_axis else None, batched_inputs)
-    return jax.vmap(function, in_axes=(None, 0, axes, None, None))
+    states = state_axes(program)
+    return jax.vmap(
+        function,
+        in_axes=(None, states, axes, None, None),
+        out_axes=Chunk(states, 0, 0),  # pyright: ignore[reportArgumentType]
+        axis_size=size,  # nothing that goes in need have a batch axis
+    )
 
 
 def compile_chunk(
     program: Program,
     capacity: int,
-    batched_inputs: Inputs | None,
+    batched_inputs: Inputs,
+    batch_size: int | None,
     keep_wires: bool = False,
 ) -> Callable[..., Chunk]:
     """Compile :func:`run_chunk` for some capacity.
@@ -183,12 +202,14 @@ def compile_chunk(
     ----------
     program : Program
     capacity : int
-    batched_inputs : Inputs of bool or None
-        Which input blocks have a batch axis; None for a single example.
+    batched_inputs : Inputs of bool
+        Which input blocks have a batch axis.
+    batch_size : int or None
+        None for a single example.
     keep_wires : bool
         As for :func:`run_chunk`.
     """
     function = partial(run_chunk, program, capacity, keep_wires=keep_wires)
-    if batched_inputs is not None:
-        function = batch(function, batched_inputs)
+    if batch_size is not None:
+        function = batch(program, function, batched_inputs, batch_size)
     return jax.jit(function)

@@ -2,7 +2,8 @@
 
 A step function maps ``(constants, dt, current, *state)`` to ``(output, *state)``;
 the constants are numbers or arrays with one number per neuron, so neurons with
-different time constants still run together.
+different time constants still run together. Which form of its equations a type uses in
+training is chosen in :mod:`~nengo_jax.families.neurons.training`.
 """
 
 from __future__ import annotations
@@ -18,21 +19,33 @@ from ..base import Family, Operand, Settings, Target, per_element
 from .adaptive import ADAPTIVE_LIF, ADAPTIVE_LIF_RATE, IZHIKEVICH
 from .lif import LIF, LIF_RATE
 from .model import NeuronModel
-from .rate import RECTIFIED_LINEAR, SIGMOID, SPIKING_RECTIFIED_LINEAR, TANH
+from .rate import (
+    LEAKY_RELU,
+    RECTIFIED_LINEAR,
+    SIGMOID,
+    SPIKING_LEAKY_RELU,
+    SPIKING_RECTIFIED_LINEAR,
+    TANH,
+)
+from .soft import SOFT_LIF_RATE
 from .spiking import (
     POISSON_SPIKING,
     REGULAR_SPIKING,
     STOCHASTIC_SPIKING,
 )
+from .training import choose_form
 
 MODELS: dict[type[NeuronType], NeuronModel] = {
     model.neuron_type: model
     for model in (
         RECTIFIED_LINEAR,
         SPIKING_RECTIFIED_LINEAR,
+        LEAKY_RELU,
+        SPIKING_LEAKY_RELU,
         SIGMOID,
         TANH,
         LIF_RATE,
+        SOFT_LIF_RATE,
         LIF,
         ADAPTIVE_LIF_RATE,
         ADAPTIVE_LIF,
@@ -85,7 +98,8 @@ def _build(ops: Sequence[SimNeurons], settings: Settings) -> Run:
         )
         for name in model.constants
     }
-    step = model.make(constants, settings, ops[0].neurons)
+    make = choose_form(model, settings, ops[0])
+    step = make(constants, settings, ops[0].neurons)
 
     def run(current: Array, *state: Array) -> tuple[Array, ...]:
         return step(current, *state)

@@ -8,6 +8,11 @@ nengo:
 
 .. math::
    v' = 0.04 v^2 + 5 v + 140 - u + J, \qquad u' = a (b v - u)
+
+In training with a surrogate the resets of v and u are detached, as in
+:mod:`~nengo_jax.families.neurons.lif`. The distance of an Izhikevich neuron to its
+threshold of 30 mV is measured in units of 100 mV, about the way from rest to there.
+Adaptation passes gradients on to earlier spikes.
 """
 
 from __future__ import annotations
@@ -16,11 +21,12 @@ import jax.numpy as jnp
 import nengo
 from jax import Array
 
-from .lif import rate_step, spiking_step
-from .model import NeuronModel, Step
+from .lif import rate_step, spiking_step, training_rate_step
+from .model import Maker, NeuronModel, Step, emit, surrogate_of
 
 _MINIMUM_CURRENT = -30  # below it the Euler step of Izhikevich's equations is unstable
 _THRESHOLD = 30  # mV
+_SWING = 100  # mV from rest to threshold: the unit of distances
 _MS_PER_S = 1000
 
 
@@ -34,24 +40,26 @@ def _adapt(constants, settings):
     return adapt
 
 
-def _adaptive_rate(constants, settings, neurons) -> Step:
-    respond, adapt = (
-        rate_step(constants, settings, neurons),
-        _adapt(constants, settings),
-    )
+def _adaptive_rate(make: Maker) -> Maker:
+    """Make the adaptive form of a rate; states other than the adaptation rest."""
 
-    def step(current: Array, adaptation: Array) -> tuple[Array, Array]:
-        (output,) = respond(current - adaptation)
-        return output, adapt(output, adaptation)
+    def make_adaptive(constants, settings, neurons) -> Step:
+        respond = make(constants, settings, neurons)
+        adapt = _adapt(constants, settings)
 
-    return step
+        def step(current: Array, *state: Array) -> tuple[Array, ...]:
+            *kept, adaptation = state
+            (output,) = respond(current - adaptation)
+            return output, *kept, adapt(output, adaptation)
+
+        return step
+
+    return make_adaptive
 
 
 def _adaptive_spiking(constants, settings, neurons) -> Step:
-    fire, adapt = (
-        spiking_step(constants, settings, neurons),
-        _adapt(constants, settings),
-    )
+    fire = spiking_step(constants, settings, neurons)
+    adapt = _adapt(constants, settings)
 
     def step(
         current: Array, voltage: Array, refractory: Array, adaptation: Array
@@ -67,6 +75,7 @@ def _izhikevich(constants, settings, neurons) -> Step:
     tau, coupling = constants["tau_recovery"], constants["coupling"]
     reset_voltage = constants["reset_voltage"]
     reset_recovery = constants["reset_recovery"]
+    height, surrogate = settings.dtype.type(1 / settings.dt), surrogate_of(settings)
 
     def step(
         current: Array, voltage: Array, recovery: Array
@@ -75,9 +84,9 @@ def _izhikevich(constants, settings, neurons) -> Step:
         slope = 0.04 * voltage**2 + 5 * voltage + 140 - recovery + current
         voltage = voltage + slope * _MS_PER_S * dt
         spiked = voltage >= _THRESHOLD
+        output = emit(spiked, (voltage - _THRESHOLD) / _SWING, height, surrogate)
         voltage = jnp.where(spiked, reset_voltage, voltage)
         recovery = recovery + tau * (coupling * voltage - recovery) * _MS_PER_S * dt
-        output = jnp.where(spiked, settings.dtype.type(1 / settings.dt), 0)
         return output, voltage, jnp.where(spiked, recovery + reset_recovery, recovery)
 
     return step
@@ -89,13 +98,15 @@ ADAPTIVE_LIF_RATE = NeuronModel(
     nengo.AdaptiveLIFRate,
     (*_LIF_RATE, "tau_n", "inc_n"),
     ("adaptation",),
-    _adaptive_rate,
+    _adaptive_rate(rate_step),
+    rate=_adaptive_rate(training_rate_step),
 )
 ADAPTIVE_LIF = NeuronModel(
     nengo.AdaptiveLIF,
     (*_LIF_RATE, "min_voltage", "tau_n", "inc_n"),
     ("voltage", "refractory_time", "adaptation"),
     _adaptive_spiking,
+    rate=_adaptive_rate(training_rate_step),
 )
 IZHIKEVICH = NeuronModel(
     nengo.Izhikevich,

@@ -22,7 +22,13 @@ approximants, because both arguments are at most dt / tau_rc in magnitude:
 with relative errors below x^4/720 and z^4/180. That is exact to single precision up
 to ``_PADE_LIMIT`` and three times as fast. Each is written with one division as its
 last operation: XLA does not recompute the result of a division in each of its users,
-so the voltage is worked out once and not four times.
+so the voltage is worked out once and not four times. The approximants are smooth, and
+their derivatives are as good.
+
+In training with a surrogate, the gradient goes through the output of the step and
+through the voltage to earlier steps. The reset is detached, as if the spike in
+:math:`v \leftarrow (1 - s) v` were a constant: gradients through it make training less
+robust (Zenke and Vogels, 2021). The time of a spike has no gradient either.
 """
 
 from __future__ import annotations
@@ -30,9 +36,10 @@ from __future__ import annotations
 import jax.numpy as jnp
 import nengo
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
-from .model import NeuronModel, Step, spike_height
+from .model import NeuronModel, Step, emit, frozen, spike_height, surrogate_of
+from .soft import soft_rate_step
 
 _PADE_LIMIT = 0.06  # dt / tau_rc up to which the approximants are exact to float32
 
@@ -51,33 +58,56 @@ def rate_step(constants, settings, neurons) -> Step:
     return step
 
 
+def training_rate_step(constants, settings, neurons) -> Step:
+    """Make the step of the rate form in training, whose threshold may be smooth."""
+    smoothing = settings.training.smoothing
+    if smoothing is None:
+        return rate_step(constants, settings, neurons)
+    soft = {**constants, "sigma": settings.dtype.type(smoothing)}
+    return soft_rate_step(soft, settings, neurons)
+
+
 def spiking_step(constants, settings, neurons) -> Step:
     """Make the step of LIF."""
     dt = settings.dtype.type(settings.dt)
     tau_rc, tau_ref = constants["tau_rc"], constants["tau_ref"]
     min_voltage = constants["min_voltage"]
-    height = spike_height(constants, settings)
+    height, surrogate = spike_height(constants, settings), surrogate_of(settings)
     short = bool(np.all(dt <= _PADE_LIMIT * tau_rc))
     single = settings.dtype.itemsize <= 4
-    relax, overshoot = _PADE if short and single else _EXACT
+    relax, relaxation, overshoot = _PADE if short and single else _EXACT
+    trained = settings.training is not None
 
     def step(current: Array, voltage: Array, refractory: Array) -> tuple[Array, ...]:
-        # the results are three loops, and XLA repeats in each what is cheap to compute;
-        # it does not repeat a division, here by a 1 that it cannot see through
-        current = current / (1 + 0 * voltage)
+        if not trained:
+            # the results are three loops, and XLA repeats in each what is cheap; it
+            # does not repeat a division, here by a 1 that it cannot see through
+            current = current / (1 + 0 * voltage)
         refractory = refractory - dt
         available = jnp.clip(dt - refractory, 0, dt)
-        voltage = relax(current, voltage, available / tau_rc)
+        if trained:  # the refractory time has no gradient, so one factor is kept
+            factor = relaxation(lax.stop_gradient(available / tau_rc))
+            voltage = voltage + (current - voltage) * factor
+        else:
+            voltage = relax(current, voltage, available / tau_rc)
         spiked = voltage > 1
         # the log is only meaningful, and only used, where the neuron spiked
         late = dt + tau_rc * overshoot(1 - voltage, current - 1)
         return (
-            jnp.where(spiked, height, 0),
+            emit(spiked, voltage - 1, height, surrogate),
             jnp.where(spiked, 0, jnp.maximum(voltage, min_voltage)),
-            jnp.where(spiked, tau_ref + late, refractory),
+            lax.stop_gradient(jnp.where(spiked, tau_ref + late, refractory)),
         )
 
     return step
+
+
+def _relaxation_pade(x: Array) -> Array:
+    return x / (1 + x * (0.5 + x / 12))
+
+
+def _relaxation_exact(x: Array) -> Array:
+    return -jnp.expm1(-x)
 
 
 def _relax_pade(current: Array, voltage: Array, x: Array) -> Array:
@@ -98,13 +128,20 @@ def _overshoot_exact(a: Array, b: Array) -> Array:
     return jnp.log1p(jnp.where(spiked, a, 0) / jnp.where(spiked, b, 1))
 
 
-_PADE = (_relax_pade, _overshoot_pade)
-_EXACT = (_relax_exact, _overshoot_exact)
+_PADE = (_relax_pade, _relaxation_pade, _overshoot_pade)
+_EXACT = (_relax_exact, _relaxation_exact, _overshoot_exact)
 
-LIF_RATE = NeuronModel(nengo.LIFRate, ("tau_rc", "tau_ref", "amplitude"), (), rate_step)
+LIF_RATE = NeuronModel(
+    nengo.LIFRate,
+    ("tau_rc", "tau_ref", "amplitude"),
+    (),
+    rate_step,
+    rate=training_rate_step,
+)
 LIF = NeuronModel(
     nengo.LIF,
     ("tau_rc", "tau_ref", "min_voltage", "amplitude"),
     ("voltage", "refractory_time"),
     spiking_step,
+    rate=frozen(training_rate_step),
 )

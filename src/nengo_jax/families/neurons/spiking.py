@@ -9,6 +9,10 @@ Poisson      n ~ Poisson(r dt)
 The output is ``amplitude n / dt``. Types whose rates may be negative draw with the
 magnitude of the rate and give its sign to the spikes. The random types draw from the
 same stream, in the same order, as NumPy does for the reference.
+
+In training with a surrogate, the reset of the regular spikes is detached, as in
+:mod:`~nengo_jax.families.neurons.lif`; random spikes have the gradient of their mean,
+which is the rate (a straight-through estimate; Bengio et al., 2013).
 """
 
 from __future__ import annotations
@@ -16,32 +20,47 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import nengo
+import numpy as np
 from jax import Array, lax
 
+from ...surrogates import count_spikes, straight_through
 from . import mt19937
-from .model import NeuronModel, Step, spike_height
+from .model import NeuronModel, Step, frozen, spike_height, surrogate_of
 
 RNG_STATE = "rng"
 _LARGE_MEAN = 10  # NumPy draws with another algorithm from here on
 
 
+def _rate(constants, settings, neurons) -> Step:
+    amplitude = constants["amplitude"]
+
+    def step(rate: Array) -> tuple[Array]:
+        return (amplitude * rate,)
+
+    return step
+
+
 def _regular(constants, settings, neurons) -> Step:
     dt = settings.dtype.type(settings.dt)
-    height = spike_height(constants, settings)
+    height, surrogate = spike_height(constants, settings), surrogate_of(settings)
+    lowest = np.where(constants["negative"], -np.inf, 1).astype(settings.dtype)
 
     def step(rate: Array, voltage: Array) -> tuple[Array, Array]:
         voltage = voltage + dt * rate
-        spikes = jnp.floor(voltage)
-        return height * spikes, voltage - spikes
+        if surrogate is None:
+            spikes = jnp.floor(voltage)
+        else:
+            spikes = count_spikes(voltage, surrogate, lowest)
+        return height * spikes, voltage - lax.stop_gradient(spikes)
 
     return step
 
 
 def _random_spikes(constants, settings, neurons, draw) -> Step:
     dt = settings.dtype.type(settings.dt)
-    height = spike_height(constants, settings)
+    height, amplitude = spike_height(constants, settings), constants["amplitude"]
 
-    def step(rate: Array, stream: Array) -> tuple[Array, Array]:
+    def sample(rate: Array, stream: Array) -> tuple[Array, Array]:
         # ensembles of equal size, each with its own stream
         streams = stream.reshape(-1, mt19937.SIZE)
         mean = dt * (jnp.abs(rate) if neurons.negative else rate)
@@ -49,6 +68,13 @@ def _random_spikes(constants, settings, neurons, draw) -> Step:
         spikes, streams = jax.vmap(draw)(means, streams)
         sign = jnp.sign(rate) if neurons.negative else 1
         return height * spikes.reshape(-1) * sign, streams.reshape(-1)
+
+    def step(rate: Array, stream: Array) -> tuple[Array, Array]:
+        if settings.training is None:
+            return sample(rate, stream)
+        # without tangents: the loop of ``poisson`` has no gradient
+        spikes, stream = sample(lax.stop_gradient(rate), stream)
+        return straight_through(spikes, amplitude * rate), stream
 
     return step
 
@@ -143,13 +169,18 @@ def _next_drawing(mean: Array) -> Array:
 
 
 REGULAR_SPIKING = NeuronModel(
-    nengo.RegularSpiking, ("amplitude",), ("voltage",), _regular
+    nengo.RegularSpiking,
+    ("amplitude", "negative"),
+    ("voltage",),
+    _regular,
+    rate=frozen(_rate),
 )
 STOCHASTIC_SPIKING = NeuronModel(
     nengo.StochasticSpiking,
     ("amplitude",),
     (RNG_STATE,),
     _stochastic,
+    rate=frozen(_rate),
     variant=lambda neurons: neurons.negative,
     random=True,
 )
@@ -158,6 +189,7 @@ POISSON_SPIKING = NeuronModel(
     ("amplitude",),
     (RNG_STATE,),
     _poisson,
+    rate=frozen(_rate),
     variant=lambda neurons: neurons.negative,
     random=True,
 )

@@ -1,0 +1,199 @@
+"""One example of a network over a number of steps, as a function that JAX can handle.
+
+This joins what the runtime keeps apart: values of input nodes, by name, become input
+blocks, the clock is worked out, and samples get the names and shapes of their probes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from nengo import Node, Probe
+from nengo.builder import Model
+from nengo.builder.signal import Signal
+from nengo.exceptions import ValidationError
+
+from .compiler import CONSTANTS, INPUTS, Compiled
+from .core import Program
+from .options import AUTOMATIC, Options
+from .runtime.sequence import choose_segments, run_sequence
+from .runtime.step import Memory
+from .runtime.unroll import Inputs
+
+Names = Mapping[Node | Probe, str]
+
+
+class Result(NamedTuple):
+    """What a number of steps leave behind.
+
+    Attributes
+    ----------
+    state : mapping of str to Array, shape (size,)
+    outputs : dict of str to Array, shape (steps, size)
+        By name of the probe.
+    """
+
+    state: Memory
+    outputs: dict[str, Array]
+
+
+class Forward:
+    """Runs a compiled network on values of its input nodes.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+    compiled : Compiled
+    program : Program
+        The form of the compiled program to run.
+    names : mapping of Node or Probe to str
+        Names of the input nodes and probes.
+    options : Options
+
+    Attributes
+    ----------
+    inputs : dict of str to Signal
+        What can be given: nodes without input, and noise.
+    required : frozenset of str
+        What must be given: all but the constant nodes.
+    outputs : dict of str to int
+        Sizes of the probes.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        compiled: Compiled,
+        program: Program,
+        names: Names,
+        options: Options,
+    ):
+        self._program = program
+        self._options = options
+        self._step, self._time = compiled.clock
+        slots = compiled.layout.slots
+        self._members: dict[str, list[Signal]] = {
+            block: sorted(
+                (s for s, slot in slots.items() if slot.block == block),
+                key=lambda s: slots[s].offset,
+            )
+            for block in (CONSTANTS, INPUTS)
+            if block in program.blocks
+        }
+        self.inputs = _name_inputs(model, compiled, names)
+        constant = self._members.get(CONSTANTS, [])
+        varying = self._members.get(INPUTS, [])
+        self.required = frozenset(n for n, s in self.inputs.items() if s in varying)
+        self._offsets = {s: slots[s].offset for s in constant}
+        self.outputs = {
+            names[probe]: sample.access.size
+            for probe, sample in zip(model.probes, program.samples, strict=True)
+        }
+
+    def run(
+        self,
+        params: Memory,
+        state: Memory,
+        constants: Array | None,
+        given: Mapping[str, Array],
+        first: Array,
+        steps: int,
+        examples: int = 1,
+    ) -> Result:
+        """Run one example.
+
+        Parameters
+        ----------
+        params, state : mapping of str to Array, shape (size,)
+            Blocks.
+        constants : Array, shape (size,), or None
+            The block of constant nodes.
+        given : mapping of str to Array, shape (steps, size) or (size,)
+            Values by name of the input; those without a time axis are held.
+        first : Array of int, shape ()
+            Number of steps before this one.
+        steps : int
+        examples : int
+            Number of examples at a time, to estimate memory.
+
+        Raises
+        ------
+        ValidationError
+            If a value that is needed is not given.
+        """
+        missing = sorted(self.required - set(given))
+        if missing:
+            raise ValidationError(
+                f"Values are missing for {', '.join(missing)}: inputs that are not "
+                "constant have to be given.",
+                attr="inputs",
+            )
+        every = self._options.checkpoint_every
+        if every == AUTOMATIC:
+            every = choose_segments(self._program, steps, examples)
+        state, samples = run_sequence(
+            self._program,
+            params,
+            state,
+            self._blocks(constants, given, first, steps),
+            steps,
+            checkpoint_every=every if isinstance(every, int) else None,
+            truncation=self._options.truncation,
+        )
+        return Result(state, dict(zip(self.outputs, samples, strict=True)))
+
+    def _blocks(
+        self,
+        constants: Array | None,
+        given: Mapping[str, Array],
+        first: Array,
+        steps: int,
+    ) -> Inputs:
+        """Join the values of inputs to blocks."""
+        values: dict[Signal, Any] = {
+            signal: given[name] for name, signal in self.inputs.items() if name in given
+        }
+        numbers = first + 1 + jnp.arange(steps, dtype=first.dtype)
+        held, sequences = {}, {}
+        for name, signals in self._members.items():
+            dtype = self._program.blocks[name].dtype
+            time = numbers.astype(dtype) * dtype.type(self._program.dt)
+            values[self._step] = numbers.astype(dtype)[:, None]
+            values[self._time] = time[:, None]
+            parts = [
+                values[s].astype(dtype) if s in values else self._constant(constants, s)
+                for s in signals
+            ]
+            if all(part.ndim == 1 for part in parts):
+                held[name] = jnp.concatenate(parts)
+            else:
+                sequences[name] = _side_by_side(parts, steps)
+        return Inputs(held, sequences)
+
+    def _constant(self, constants: Array | None, signal: Signal) -> Array:
+        assert constants is not None
+        start = self._offsets[signal]
+        return constants[start : start + signal.size]
+
+
+def _side_by_side(parts: Sequence[Array], steps: int) -> Array:
+    wide = [jnp.broadcast_to(part, (steps, part.shape[-1])) for part in parts]
+    return jnp.concatenate(wide, axis=-1)
+
+
+def _name_inputs(model: Model, compiled: Compiled, names: Names) -> dict[str, Signal]:
+    """Names of all signals that are fed; noise is called by its process."""
+    nodes = {
+        model.sig[node]["out"]: name
+        for node, name in names.items()
+        if isinstance(node, Node)
+    }
+    found: dict[str, Signal] = {}
+    for number, source in enumerate(compiled.sources):
+        if source.signal is not None:
+            name = nodes.get(source.signal, f"{source.label}#{number}")
+            found[name] = source.signal
+    return found

@@ -1,0 +1,240 @@
+"""A network as pure functions of parameters and state, for loops of one's own.
+
+Nothing here needs Keras or a Simulator. The functions work on one example, can be
+compiled, differentiated in both directions, vectorised and scanned by JAX, and their
+parameters are a dictionary, as optimizers such as those of optax take it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import nengo
+from jax import Array
+from nengo.exceptions import ValidationError
+
+from .checks import check_clock, check_dtype, check_network
+from .compiler import CONSTANTS, build_model, compile_model
+from .compiler.layout import Layout, stored_size
+from .compiler.parameters import Parameter, parameters_of, places_of
+from .core import Program, Role
+from .families import Training
+from .forward import Forward
+from .options import RATE, Options, options_of
+
+Params = Mapping[str, Array]
+State = Mapping[str, Any]
+_STEP = "step"
+
+
+@dataclass(frozen=True)
+class Functional:
+    """A network as pure functions.
+
+    Attributes
+    ----------
+    params : dict of str to Array
+        Initial values of all that is trained, by path of the object and attribute, as
+        in ``"memory.Ensemble0/encoders"``. Encoders are scaled, that is, multiplied by
+        the gains and divided by the radius.
+    state : dict
+        Initial state.
+    inputs : dict of str to int
+        Names and sizes of the nodes that ``step`` and ``run`` take values for. Values
+        of constant nodes may be left out.
+    outputs : dict of str to int
+        Names and sizes of the probes.
+    run : callable
+        ``run(params, state, inputs, steps=None) -> (state, outputs)``. Inputs have
+        shape (steps, size), or (size,) for a value that is held; outputs have shape
+        (steps, size).
+    step : callable
+        ``step(params, state, inputs) -> (state, outputs)``: one step; all values have
+        shape (size,).
+    """
+
+    params: dict[str, Array]
+    state: dict[str, Any]
+    inputs: dict[str, int]
+    outputs: dict[str, int]
+    run: Callable[..., tuple[State, dict[str, Array]]]
+    step: Callable[..., tuple[State, dict[str, Array]]]
+
+
+def functional(
+    network: nengo.Network,
+    dt: float = 0.001,
+    *,
+    training: bool = True,
+    dtype: Any = "float32",
+) -> Functional:
+    """Turn a network into pure functions.
+
+    Parameters
+    ----------
+    network : Network
+        Its options (``configure_settings``) say what is trained, and how.
+    dt : float
+        Length of a step in seconds.
+    training : bool
+        Whether neurons behave as in training (see ``Options.training``) or as in a
+        plain run, where spikes have no derivative.
+    dtype : str or dtype
+        float64 needs ``jax.config.update("jax_enable_x64", True)``.
+
+    Raises
+    ------
+    ValidationError
+        If some part of the network can only run as Python, as it has no derivative and
+        cannot be compiled; or if JAX is not set up for the precision.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp, nengo, nengo_jax
+    >>> with nengo.Network(seed=1) as network:
+    ...     a = nengo.Node([0.5], label="a")
+    ...     ensemble = nengo.Ensemble(50, 1, neuron_type=nengo.LIFRate())
+    ...     _ = nengo.Connection(a, ensemble, synapse=None)
+    ...     _ = nengo.Probe(ensemble, label="p")
+    >>> net = nengo_jax.functional(network)
+    >>> state, outputs = net.run(net.params, net.state, {"a": jnp.ones((10, 1))})
+    >>> outputs["p"].shape
+    (10, 1)
+    """
+    check_network(network, None)
+    check_clock(dt, None)
+    dtype = check_dtype(dtype)
+    if dtype.itemsize == 8 and not jax.config.read("jax_enable_x64"):
+        raise ValidationError(
+            'float64 needs jax.config.update("jax_enable_x64", True) first',
+            attr="dtype",
+        )
+    options = options_of(network)
+    model = build_model(network, None, dt, False)
+    parameters = [p for p in parameters_of(network, model) if p.trainable]
+    compiled = compile_model(
+        model, dtype, batched=True, trainable={p.signal.base for p in parameters}
+    )
+    _refuse_host(compiled.program)
+    program = compiled.for_training(training_of(options) if training else None)
+    names = {place.obj: place.path for place in places_of(network)}
+    forward = Forward(model, compiled, program, names, options)
+    blocks = {n: jnp.asarray(v) for n, v in program.initial.items()}
+    fixed = {n: blocks[n] for n in program.names(Role.PARAM)}
+    state = {n: blocks[n] for n in program.names(Role.STATE)}
+
+    def run(
+        params: Params, state: State, inputs: Params, steps: int | None = None
+    ) -> tuple[State, dict[str, Array]]:
+        memory = {name: state[name] for name in state if name != _STEP}
+        weights = join_parameters(compiled.layout, parameters, params)
+        steps = count_steps(inputs, steps)
+        result = forward.run(
+            {**fixed, **weights},
+            memory,
+            blocks.get(CONSTANTS),
+            inputs,
+            state[_STEP],
+            steps,
+        )
+        return {**result.state, _STEP: state[_STEP] + steps}, result.outputs
+
+    def step(
+        params: Params, state: State, inputs: Params
+    ) -> tuple[State, dict[str, Array]]:
+        state, outputs = run(params, state, inputs, 1)
+        return state, {name: value[0] for name, value in outputs.items()}
+
+    return Functional(
+        params=split_parameters(compiled.layout, parameters, blocks),
+        state={**state, _STEP: jnp.zeros((), jnp.int32)},
+        inputs={name: signal.size for name, signal in forward.inputs.items()},
+        outputs=forward.outputs,
+        run=run,
+        step=step,
+    )
+
+
+def count_steps(inputs: Params, steps: int | None) -> int:
+    """Find out the number of steps from the time axes of inputs.
+
+    Raises
+    ------
+    ValidationError
+        If the inputs disagree, or nothing tells the number.
+    """
+    counts = {name: value.shape[0] for name, value in inputs.items() if value.ndim == 2}
+    found = set(counts.values()) | ({steps} if steps is not None else set())
+    if len(found) != 1:
+        raise ValidationError(
+            f"The inputs have {counts or 'no'} steps, and steps={steps}. Give the "
+            "number of steps, or inputs of shape (steps, size) that agree.",
+            attr="steps",
+        )
+    return found.pop()
+
+
+def split_parameters(
+    layout: Layout, parameters: Sequence[Parameter], blocks: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Take the trained values, in their own shapes, out of their blocks."""
+    values = {}
+    for parameter in parameters:
+        base = parameter.signal.base
+        if base not in layout.slots:
+            continue  # nothing in the network uses it
+        name, start, by_column = layout.slots[base]
+        flat = blocks[name][start : start + stored_size(base)]
+        shape = flat.shape if base.sparse else base.shape
+        values[parameter.name] = (
+            flat.reshape(shape[::-1]).T if by_column else flat.reshape(shape)
+        )
+    return values
+
+
+def join_parameters(
+    layout: Layout, parameters: Sequence[Parameter], values: Params
+) -> dict[str, Array]:
+    """Undo :func:`split_parameters`.
+
+    Raises
+    ------
+    ValidationError
+        If a parameter is missing.
+    """
+    pieces: dict[str, list[tuple[int, Array]]] = defaultdict(list)
+    for parameter in parameters:
+        if parameter.signal.base not in layout.slots:
+            continue
+        if parameter.name not in values:
+            raise ValidationError(f"{parameter.name!r} is missing", attr="params")
+        name, start, by_column = layout.slots[parameter.signal.base]
+        value = values[parameter.name]
+        pieces[name].append((start, (value.T if by_column else value).reshape(-1)))
+    return {
+        name: jnp.concatenate([flat for _, flat in sorted(parts, key=itemgetter(0))])
+        for name, parts in pieces.items()
+    }
+
+
+def training_of(options: Options) -> Training:
+    """How operators behave in training, by the options of a network."""
+    surrogate = None if options.training == RATE else options.surrogate
+    return Training(surrogate, options.lif_smoothing, options.online_rules)
+
+
+def _refuse_host(program: Program) -> None:
+    calls = [call for group in program.groups for call in group.calls]
+    if calls:
+        reasons = "; ".join(f"{call.label}: {call.reason}" for call in calls)
+        raise ValidationError(
+            f"The network has parts that only run as Python: {reasons}. Replace them "
+            "by a TensorNode, or by nodes without input whose values are given.",
+            attr="network",
+        )

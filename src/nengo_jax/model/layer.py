@@ -1,0 +1,227 @@
+"""A compiled network as a Keras layer.
+
+The blocks of the program are the layer's variables: what is trained, what is fixed,
+and the state. A call runs all steps of its input for the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from jax import Array
+from nengo import Network, Probe
+from nengo.builder import Model
+from nengo.exceptions import ValidationError
+
+from ..compiler import CONSTANTS, Compiled
+from ..core import Role
+from ..forward import Forward, Names
+from ..functional import training_of
+from ..options import Options, keeps_history
+
+STEPS = "n_steps"  # an input of width 0 whose time axis says how many steps to run
+
+
+class NetworkLayer(keras.layers.Layer):
+    """Runs a network for all steps of its inputs.
+
+    Parameters
+    ----------
+    network : Network
+    model : nengo.builder.Model
+    compiled : Compiled
+    names : mapping of Node or Probe to str
+    options : Options
+    batch_size : int or None
+        Number of examples whose states are kept apart. None: all examples of all calls
+        start from the same state.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        model: Model,
+        compiled: Compiled,
+        names: Names,
+        options: Options,
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(dtype=compiled.layout.dtype.name, **kwargs)
+        self.batch_size = batch_size
+        self._options = options
+        self._program = compiled.program
+        forms = (
+            {
+                True: compiled.for_training(training_of(options)),
+                False: compiled.for_training(None),
+            }
+            if not options.inference_only
+            else {False: compiled.for_training(None)}
+        )
+        self._forms = {
+            training: Forward(model, compiled, program, names, options)
+            for training, program in forms.items()
+        }
+        form = self._forms[False]
+        self.inputs_taken = form.inputs
+        self.required = form.required
+        self.outputs_given = form.outputs
+        self.last_only = {
+            names[p]
+            for p in model.probes
+            if isinstance(p, Probe) and not keeps_history(p, network)
+        }
+        self.blocks: dict[str, keras.Variable] = {}
+        self._make_variables()
+
+    def _make_variables(self) -> None:
+        lead = () if self.batch_size is None else (self.batch_size,)
+        for name, block in self._program.blocks.items():
+            if name not in self._program.initial or block.role is Role.INPUT:
+                continue
+            value = self._program.initial[name]
+            if block.role is Role.STATE:
+                value = np.broadcast_to(value, (*lead, block.size))
+            self.blocks[name] = self._variable(name, value, block.trainable)
+        if CONSTANTS in self._program.initial:
+            value = self._program.initial[CONSTANTS]
+            self.blocks[CONSTANTS] = self._variable(CONSTANTS, value, False)
+        self.step_count = self._variable("step_count", np.zeros((), np.int32), False)
+        self.stateful_call = self._variable("stateful", np.zeros((), bool), False)
+        self.built = True
+
+    def _variable(self, name: str, value: np.ndarray, trainable: bool):
+        return self.add_weight(
+            name=name,
+            shape=value.shape,
+            dtype=value.dtype.name,
+            initializer=lambda shape, dtype=None: jnp.asarray(value, dtype),
+            trainable=trainable,
+            autocast=False,
+        )
+
+    def call(self, inputs: Mapping[str, Array], training: bool | None = None) -> dict:
+        """Run the network.
+
+        Parameters
+        ----------
+        inputs : mapping of str to Array, shape (batch, steps, size)
+            By name of the input node. Values of one step are held if others have more.
+        training : bool
+            Whether neurons behave as in training.
+
+        Returns
+        -------
+        dict of str to Array, shape (batch, steps, size)
+            By name of the probe.
+        """
+        phase = self._options.learning_phase
+        training = bool(training) if phase is None else phase
+        form = self._forms[training and not self._options.inference_only]
+        given = dict(inputs)
+        steps = max(value.shape[1] for value in given.values())
+        examples = next(iter(given.values())).shape[0]
+        given.pop(STEPS, None)
+        given = {
+            name: value[:, 0] if value.shape[1] == 1 < steps else value
+            for name, value in given.items()
+        }
+        state = self._read_state(examples)
+        params = {n: self.blocks[n].value for n in self._program.names(Role.PARAM)}
+        constants = self.blocks[CONSTANTS].value if CONSTANTS in self.blocks else None
+        first = self.step_count.value
+
+        def one(state: dict, given: dict):
+            return form.run(params, state, constants, given, first, steps, examples)
+
+        after, outputs = jax.vmap(one, axis_size=examples)(state, given)
+        self._write_state(after, examples, steps)
+        return {
+            name: value[:, -1:] if name in self.last_only else value
+            for name, value in outputs.items()
+        }
+
+    def _read_state(self, examples: int) -> dict[str, Array]:
+        names = self._program.names(Role.STATE)
+        if self.batch_size is None:
+            return {
+                n: jnp.broadcast_to(
+                    self.blocks[n].value, (examples, *self.blocks[n].shape)
+                )
+                for n in names
+            }
+        if examples > self.batch_size:
+            raise ValidationError(
+                f"A batch of {examples} examples was given, but the state is kept for "
+                f"minibatch_size={self.batch_size}",
+                attr="inputs",
+            )
+        return {n: self.blocks[n].value[:examples] for n in names}
+
+    def _write_state(self, after: Mapping[str, Array], examples: int, steps: int):
+        """Keep the state after the call, if the call is stateful."""
+        if self.batch_size is None:
+            return
+        keep = self.stateful_call.value
+        for name, value in after.items():
+            old = self.blocks[name].value
+            new = old.at[:examples].set(value) if examples < self.batch_size else value
+            self.blocks[name].assign(jnp.where(keep, new, old))
+        count = self.step_count.value
+        self.step_count.assign(jnp.where(keep, count + steps, count))
+
+    def compute_output_spec(self, inputs: Mapping[str, Any], training: Any = None):
+        """Shapes of the outputs, for the shapes of the inputs."""
+        shapes = [value.shape for value in inputs.values()]
+        examples = shapes[0][0] if shapes else None
+        counts = [shape[1] for shape in shapes]
+        steps = None if None in counts else max(counts)
+        return {
+            name: keras.KerasTensor(
+                (examples, 1 if name in self.last_only else steps, size),
+                dtype=self.compute_dtype,
+            )
+            for name, size in self.outputs_given.items()
+        }
+
+
+class NetworkModel(keras.Model):
+    """A Keras model of nothing but a network, with inputs and outputs by name."""
+
+    def __init__(self, layer: NetworkLayer, **kwargs: Any):
+        super().__init__(dtype=layer.dtype_policy, **kwargs)
+        self.network_layer = layer
+        self.built = True
+
+    def call(self, inputs: Mapping[str, Array], training: bool | None = None) -> dict:
+        """Run the network; see :meth:`NetworkLayer.call`."""
+        return self.network_layer(inputs, training=training)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Compare those outputs with targets that have any."""
+        y_pred = _with_target(y_pred, y)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Compute metrics of those outputs that have targets."""
+        y_pred = _with_target(y_pred, y)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
+def _with_target(outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> dict:
+    return {name: outputs[name] for name in targets}

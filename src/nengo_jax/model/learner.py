@@ -1,0 +1,344 @@
+"""Training, evaluation and prediction of a simulator's network with Keras.
+
+The Keras model holds the parameters while it works; before and after each call they
+are exchanged with the engine, so that all parts of the simulator see the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax.numpy as jnp
+import keras
+import numpy as np
+from nengo import Network, Probe
+from nengo.builder import Model
+from nengo.exceptions import SimulationError, ValidationError
+
+from ..compiler import CONSTANTS
+from ..engine import Engine
+from ..options import Options
+from .gradients import check, compare_gradients
+from .inputs import Arrays, Inputs
+from .layer import STEPS, NetworkLayer, NetworkModel
+from .names import by_name, name_objects
+from .sources import adapt
+from .watch import StopAtNaN, Synchronize
+
+_CHECKED_STEPS = 3
+
+
+class Learner:
+    """The Keras side of a simulator.
+
+    Parameters
+    ----------
+    network : Network
+    model : nengo.builder.Model
+    engine : Engine
+    options : Options
+    refresh : callable
+        Called when parameters or states have changed.
+
+    Raises
+    ------
+    SimulationError
+        If some part of the network can only run as Python.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        model: Model,
+        engine: Engine,
+        options: Options,
+        refresh: Callable[[], None],
+    ):
+        self.names = name_objects(network)
+        self._probes = {n: p for p, n in self.names.items() if isinstance(p, Probe)}
+        self._model = model
+        self._engine = engine
+        self._options = options
+        self._refresh = refresh
+        self._losses: dict[str, Any] = {}
+        self._batch_size = engine.examples
+        _refuse_host(engine)
+        with self._context():
+            layer = NetworkLayer(
+                network, model, engine.compiled, self.names, options, self._batch_size
+            )
+            self.layer = layer
+            self.model = NetworkModel(layer)
+        self._inputs = Inputs(network, self.names, layer, engine)
+
+    # -- Keras' own methods
+
+    def compile(
+        self,
+        *args: Any,
+        loss: Any = None,
+        metrics: Any = None,
+        loss_weights: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Say how to train; see :meth:`nengo_jax.Simulator.compile`."""
+        if not self._probes:
+            raise ValidationError(
+                "The network has no probes, so there is nothing to compare with a "
+                "target. Add a nengo.Probe on what you want to train.",
+                attr="network",
+            )
+        self._losses = self._per_probe(loss, "loss")
+        with self._context():
+            self.model.compile(
+                *args,
+                loss=self._losses or None,
+                metrics=self._per_probe(metrics, "metrics") or None,
+                loss_weights=self._per_probe(loss_weights, "loss_weights") or None,
+                **kwargs,
+            )
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        n_steps: int | None,
+        stateful: bool,
+        validation_data: Any,
+        callbacks: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Train; see :meth:`nengo_jax.Simulator.fit`."""
+        if self._options.inference_only:
+            raise SimulationError(
+                "The network was configured with inference_only=True, so it cannot be "
+                "trained. Remove this option."
+            )
+        if validation_data is not None and isinstance(validation_data, (tuple, list)):
+            validation_data = self._prepare(*validation_data[:2], n_steps=n_steps) + (
+                tuple(validation_data[2:])
+            )
+        elif validation_data is not None:
+            validation_data, count = adapt(validation_data, self._convert(n_steps))
+            if count is not None:
+                kwargs.setdefault("validation_steps", count)
+        callbacks = [
+            Synchronize(self._synchronize),
+            StopAtNaN(list(self._losses)),
+            *(callbacks or ()),
+        ]
+        with self._call(stateful):
+            arguments = self._arguments(x, y, n_steps, kwargs, "steps_per_epoch")
+            return self.model.fit(
+                **arguments, validation_data=validation_data, callbacks=callbacks
+            )
+
+    def evaluate(
+        self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
+    ) -> dict[str, float]:
+        """Compute losses and metrics; see :meth:`nengo_jax.Simulator.evaluate`."""
+        with self._call(stateful):
+            arguments = self._arguments(x, y, n_steps, kwargs)
+            return self.model.evaluate(**arguments, return_dict=True)
+
+    def predict(
+        self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
+    ) -> dict[Probe, np.ndarray]:
+        """Return what the probes see; see :meth:`nengo_jax.Simulator.predict`."""
+        with self._call(stateful):
+            arguments = self._arguments(x, None, n_steps, kwargs)
+            arguments.pop("y", None)
+            outputs = self.model.predict(**arguments)
+        return {self._probes[name]: value for name, value in outputs.items()}
+
+    def train_on_batch(
+        self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
+    ) -> dict[str, float]:
+        """Make one step of training with all examples."""
+        with self._call(stateful):
+            x, y = self._prepare(x, y, n_steps=n_steps)
+            self._check_one_batch(x)
+            return self.model.train_on_batch(x, y, return_dict=True, **kwargs)
+
+    def predict_on_batch(
+        self, x: Any, n_steps: int | None, stateful: bool
+    ) -> dict[Probe, np.ndarray]:
+        """Return what the probes see, for one batch."""
+        with self._call(stateful):
+            x = self._inputs.complete(x, n_steps, self._batch_size)
+            self._check_one_batch(x)
+            outputs = self.model.predict_on_batch(x)
+        return {self._probes[n]: np.asarray(value) for n, value in outputs.items()}
+
+    def check_gradients(
+        self, inputs: Any, outputs: Any, atol: float, rtol: float
+    ) -> dict[Probe, dict[str, np.ndarray]]:
+        """Compare gradients; see :meth:`nengo_jax.Simulator.check_gradients`."""
+        if inputs is None:
+            nodes = self.layer.inputs_taken
+            inputs = {
+                n: np.zeros((1, _CHECKED_STEPS, s.size)) for n, s in nodes.items()
+            }
+        completed = self._inputs.complete(inputs, None, 1)
+        steps = completed.pop(STEPS).shape[1]
+        wanted = [self.names[p] for p in outputs] if outputs else list(self._probes)
+        gradients = compare_gradients(
+            self._model,
+            self._engine,
+            self.names,
+            self._options,
+            {name: value[0] for name, value in completed.items()},
+            wanted,
+            steps,
+        )
+        check(gradients, atol, rtol)
+        return {self._probes[n]: pair._asdict() for n, pair in gradients.items()}
+
+    # -- what goes in
+
+    def _arguments(
+        self,
+        x: Any,
+        y: Any,
+        n_steps: int | None,
+        kwargs: dict,
+        steps: str = "steps",
+    ) -> dict:
+        """Arguments for Keras: arrays in batches, or an adapted source of batches."""
+        if kwargs.pop("batch_size", None) not in (None, self._batch_size):
+            raise ValidationError(
+                f"The size of batches is the simulator's minibatch_size, "
+                f"{self._batch_size}. Make the simulator with another one.",
+                attr="batch_size",
+            )
+        adapted = adapt(x, self._convert(n_steps))
+        if adapted is not None:
+            source, count = adapted
+            return {"x": source, **({steps: count} if count else {}), **kwargs}
+        if y is None:
+            x = self._inputs.complete(x, n_steps, self._batch_size)
+        else:
+            x, y = self._prepare(x, y, n_steps=n_steps)
+        return {"x": x, "y": y, "batch_size": self._batch_size, **kwargs}
+
+    def _convert(self, n_steps: int | None) -> Callable:
+        """Make the function that checks and completes a batch of a source."""
+
+        def convert(batch: Any) -> tuple:
+            if not isinstance(batch, (tuple, list)):
+                return (self._inputs.complete(batch, n_steps),)
+            if len(batch) == 1:
+                return (self._inputs.complete(batch[0], n_steps),)
+            return (*self._prepare(*batch[:2], n_steps=n_steps), *batch[2:])
+
+        return convert
+
+    def _prepare(self, x: Any, y: Any, n_steps: int | None) -> tuple[Arrays, Arrays]:
+        examples = None
+        if x is None and y is not None:
+            first = next(iter(y.values())) if isinstance(y, Mapping) else y
+            examples = len(first)
+        inputs = self._inputs.complete(x, n_steps, examples)
+        wanted = {n: v for n, v in self._losses.items() if v is not None}
+        return inputs, self._inputs.targets(y, wanted, *inputs[STEPS].shape[:2])
+
+    def _check_one_batch(self, x: Arrays) -> None:
+        if len(x[STEPS]) > self._batch_size:
+            raise ValidationError(
+                f"There are {len(x[STEPS])} examples, but minibatch_size is "
+                f"{self._batch_size}",
+                attr="x",
+            )
+
+    def _per_probe(self, value: Any, argument: str) -> dict[str, Any]:
+        """What is given for each probe, or for all of them, by name."""
+        if value is None:
+            return {}
+        if isinstance(value, dict):
+            return by_name(value, self.names, Probe, argument)
+        if isinstance(value, (list, tuple)) and argument != "metrics":
+            return by_name(value, self.names, Probe, argument)
+        return dict.fromkeys(self._probes, value)
+
+    # -- parameters and states
+
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        """Precision of this simulation, in JAX and in Keras."""
+        before = keras.config.floatx()
+        with self._engine.context():
+            keras.config.set_floatx(self._engine.compiled.layout.dtype.name)
+            try:
+                yield
+            finally:
+                keras.config.set_floatx(before)
+
+    @contextmanager
+    def _call(self, stateful: bool) -> Iterator[None]:
+        """Give Keras the present values; take back what a call changed."""
+        stateful = stateful and self._options.stateful
+        with self._context(), self._saved_state():
+            self._push(stateful)
+            try:
+                yield
+            finally:
+                self._pull()
+                if stateful:
+                    self._pull_state()
+                self._refresh()
+
+    @contextmanager
+    def _saved_state(self) -> Iterator[None]:
+        """Give a call the state back if a callback of it made another call."""
+        layer = self.layer
+        variables = [layer.step_count, layer.stateful_call]
+        variables += [layer.blocks[name] for name in self._engine.state]
+        saved = [jnp.array(variable.value) for variable in variables]
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, saved, strict=True):
+                variable.assign(value)
+
+    def _synchronize(self) -> None:
+        """Show the present parameters while a call goes on."""
+        self._pull()
+        self._refresh()
+
+    def _push(self, stateful: bool) -> None:
+        engine, blocks = self._engine, self.layer.blocks
+        values = {**engine.params, **engine.state}
+        if engine.constants is not None:
+            values[CONSTANTS] = engine.constants
+        for name, value in values.items():
+            value = jnp.broadcast_to(value, blocks[name].shape)
+            blocks[name].assign(jnp.array(value))  # a copy, as Keras gives it away
+        self.layer.step_count.assign(engine.n_steps)
+        self.layer.stateful_call.assign(stateful)
+
+    def _pull(self) -> None:
+        blocks = self.layer.blocks
+        params = {n: jnp.array(blocks[n].value) for n in self._engine.params}
+        self._engine.params = params
+
+    def _pull_state(self) -> None:
+        blocks, engine = self.layer.blocks, self._engine
+        lead = engine.batch_size is not None
+        engine.state = {
+            name: jnp.array(blocks[name].value if lead else blocks[name].value[0])
+            for name in engine.state
+        }
+        engine.n_steps = int(self.layer.step_count.value)
+
+
+def _refuse_host(engine: Engine) -> None:
+    calls = [call for g in engine.compiled.program.groups for call in g.calls]
+    if calls:
+        reasons = "; ".join(f"{call.label}: {call.reason}" for call in calls)
+        raise SimulationError(
+            f"The network has parts that only run as Python: {reasons}. They have no "
+            "gradient and cannot be part of a Keras model. Use sim.run, or replace "
+            "them by a TensorNode."
+        )
