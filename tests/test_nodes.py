@@ -143,7 +143,7 @@ def test_a_function_that_depends_on_the_size_of_the_batch(network):
 
 def test_a_double_layer_in_a_single_simulation(network):
     TensorNode(keras.layers.Activation("relu", dtype="float64"), 2, pass_time=False)
-    with pytest.raises(ValidationError, match="computes in float64.*float32"):
+    with pytest.raises(ValidationError, match=r"computes in float64.*float32"):
         simulate(network)
     simulate(network, dtype="float64")
 
@@ -155,6 +155,13 @@ def test_other_simulators_say_what_is_wrong(network):
         nengo.Simulator(network, progress_bar=False)
     with pytest.raises(SimulationError, match="TensorNode 'a'"):
         node.output(0.0, np.zeros(1))
+
+
+def test_nothing_takes_the_place_of_its_output(network):
+    node = TensorNode(lambda t: t.reshape(1, 1), label="a")
+    with nengo_jax.Simulator(network, progress_bar=False) as sim:  # noqa: SIM117
+        with pytest.raises(ValidationError, match=r"'a'.* computes its output"):
+            sim.run_steps(1, {node: np.ones((1, 1, 1))})
 
 
 def test_only_one_node_can_change_the_state_of_a_layer(network):
@@ -282,10 +289,12 @@ def test_the_classic_mistake(network):
 
 def test_what_a_layer_refuses(network):
     stimulus = nengo.Node([1.0, 2.0])
-    with pytest.raises(ValidationError, match="2 values.*stands for 3.*product is 2"):
+    with pytest.raises(ValidationError, match=r"2 values.*stands for 3.*product is 2"):
         Layer(double)(stimulus, shape_in=3)
     with pytest.raises(ValidationError, match="4 values"):
-        Layer(double)(stimulus, transform=nengo.Dense((4, 2), init=1), shape_in=3)
+        Layer(double)(
+            stimulus, transform=nengo.Dense((4, 2), init=np.ones((4, 2))), shape_in=3
+        )
     with pytest.raises(ValidationError, match="Node, Ensemble or Neurons"):
         Layer(double)(np.ones(3))
     with pytest.raises(ValidationError, match="is a class"):

@@ -322,14 +322,16 @@ def test_an_error_in_the_with_statement_closes():
 def test_data():
     network = neural_network()
     with simulator(network) as sim, on_reference(network) as reference:
+        ours, theirs = sim.data[network.learned], reference.data[network.learned]
+        assert np.array_equal(ours.weights, theirs.weights)
         sim.run_steps(4)
         for obj in (network.pre, network.post):
             ours, theirs = sim.data[obj], reference.data[obj]
             assert type(ours) is type(theirs)
             for a, b in zip(ours, theirs, strict=True):
                 assert np.array_equal(a, b)
-        ours, theirs = sim.data[network.learned], reference.data[network.learned]
-        assert np.array_equal(ours.weights, theirs.weights)
+        learned = sim.signals[sim.model.sig[network.learned]["weights"]]
+        assert np.array_equal(sim.data[network.learned].weights, learned)
         assert sim.data[network.stimulus] is reference.data[network.stimulus] is None
         assert network.probe in sim.data
         assert network.pre in sim.data

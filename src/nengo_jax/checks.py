@@ -13,6 +13,8 @@ from nengo.builder import Model
 from nengo.builder.signal import Signal
 from nengo.exceptions import ValidationError
 
+from .families.layer import SimTensorNode
+
 DTYPES = ("float16", "float32", "float64")
 _SEEDS = 2**32
 
@@ -65,6 +67,12 @@ def _check_node(node: Any, model: Model) -> bool:
         )
     if node not in model.params:
         raise ValidationError(f"{node} is not part of the network", attr="data")
+    operators = (op for op in model.operators if isinstance(op, SimTensorNode))
+    if any(op.node is node for op in operators):
+        raise ValidationError(
+            f"{node} computes its output; data can only be given to plain nodes",
+            attr="data",
+        )
     if node.size_in > 0 or node.size_out == 0:
         raise ValidationError(
             f"{node} has size_in={node.size_in} and size_out={node.size_out}. Data "

@@ -37,6 +37,7 @@ from .compiler.parameters import parameters_of
 from .data import SimulationData
 from .engine import Engine, Recorded
 from .options import options_of
+from .params import Live
 from .signals import Signals
 from .trainable import Trainable
 
@@ -121,7 +122,7 @@ class Simulator(Trainable):
         self.minibatch_size = check_batch_size(minibatch_size)
         self.device = device
         check_network(network, model)
-        options = options_of(network)
+        options = options_of(network if model is None else model.toplevel or network)
         self.dtype = check_dtype(options.dtype or dtype)
         check_clock(dt, seed)
         self.model = build_model(network, model, dt, progress_bar)
@@ -129,9 +130,11 @@ class Simulator(Trainable):
         if seed is None and network_seed is not None:
             seed = network_seed + 1
         self.seed = random.randrange(_MAX_SEED) if seed is None else seed
-        self._network = network
+        # a built model knows its network
+        self._network = self.model.toplevel if network is None else network
         self._options = options
-        parameters = [p for p in parameters_of(network, self.model) if p.trainable]
+        found = parameters_of(self._network, self.model)
+        parameters = [parameter for parameter in found if parameter.trainable]
         compiled = compile_model(
             self.model,
             self.dtype,
@@ -143,7 +146,8 @@ class Simulator(Trainable):
         self._engine = Engine(compiled, minibatch_size, _find_device(device))
         self._engine.start(self.seed)
         self.signals: Signals | None = Signals(self.model, self._engine)
-        self.data = SimulationData(dict(self.model.params), minibatch_size)
+        self._live = Live(self.model, self.signals)
+        self.data = SimulationData(dict(self.model.params), minibatch_size, self._live)
         self._made_learner: Learner | None = None
         self.closed = False
         self.clear_probes()
@@ -190,6 +194,7 @@ class Simulator(Trainable):
                 "device": self.device,
             },
             "memory": self._snapshot(),
+            "gains": self._live.gains,
             "closed": self.closed,
             "samples": {probe: self.data.raw[probe] for probe in self.model.probes},
         }
@@ -200,6 +205,7 @@ class Simulator(Trainable):
         for probe, rows in samples.items():
             self.data.raw[probe].extend(rows)
         self._engine.restore(state["memory"])
+        self._live.gains.update(state["gains"])
         if state["closed"]:
             self.close()
 
@@ -389,11 +395,12 @@ class Simulator(Trainable):
             check_seed(seed)
             self.seed = seed
         self._engine.reset(self.seed)
+        self._live.gains.clear()
         assert self.signals is not None
         self.signals.pull()
         self.clear_probes()
 
-    # -- training: see Trainable
+    # -- training and parameters: see Trainable
 
     @property
     def _learner(self) -> Learner:

@@ -1,14 +1,25 @@
-"""Keras' own methods, as a simulator offers them."""
+"""Training and parameters, as a simulator offers them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nengo import Node, Probe
 from nengo.exceptions import ValidationError
+
+from .params import (
+    Live,
+    freeze_params,
+    get_nengo_params,
+    load_nengodl,
+    load_params,
+    save_params,
+)
+from .params.store import FilePath
 
 if TYPE_CHECKING:  # importing Keras takes longer than all the rest
     import keras
@@ -17,12 +28,133 @@ if TYPE_CHECKING:  # importing Keras takes longer than all the rest
 
 
 class Trainable(ABC):
-    """Something whose network can be trained with Keras."""
+    """A running network that can be trained, and whose parameters can be kept."""
+
+    _live: Live
 
     @property
     @abstractmethod
     def _learner(self) -> Learner:
         """The network as Keras sees it, with its present parameters."""
+
+    @abstractmethod
+    def _check_open(self) -> None:
+        """Raise SimulatorClosed unless parameters can still be changed."""
+
+    # -- parameters
+
+    def save_params(
+        self,
+        path: FilePath,
+        *,
+        include_state: bool = False,
+        include_optimizer: bool = False,
+        example: int | None = None,
+    ) -> Path:
+        """Save all parameters to a safetensors file, completely or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Without a suffix, ``.safetensors`` is appended.
+        include_state, include_optimizer : bool
+            Whether to save the state of the network, and that of the optimizer, as
+            well, so that a simulation or training goes on as if it had not ended.
+        example : int or None
+            Which example of a batch to take the weights of online rules from. None:
+            all, if they differ.
+
+        Returns
+        -------
+        Path
+            Where they were saved.
+        """
+        extra = self._learner.optimizer_state() if include_optimizer else None
+        return save_params(
+            self._live, path, include_state=include_state, example=example, extra=extra
+        )
+
+    def load_params(
+        self,
+        path: FilePath,
+        *,
+        include_state: bool = False,
+        include_optimizer: bool = False,
+        partial: bool = False,
+        keep_gain: bool = False,
+        example: int | None = None,
+    ) -> None:
+        """Load parameters that were saved by this method's counterpart, or by NengoDL.
+
+        Parameters
+        ----------
+        path : path
+            A file of NengoDL ends in ``.npz``.
+        include_state, include_optimizer : bool
+            Whether to go on with the state, or the optimizer, of the file.
+        partial : bool
+            Whether to load what fits, and leave the rest as it is.
+        keep_gain : bool
+            Whether to keep the network's gains and rescale what was saved.
+        example : int or None
+            Which example of a file to take.
+
+        Raises
+        ------
+        SimulationError
+            If the file does not fit the network. The message names every parameter
+            that is missing, that is too many, or has another shape; nothing changes.
+        """
+        self._check_open()
+        extra = load_params(
+            self._live,
+            path,
+            include_state=include_state,
+            partial=partial,
+            keep_gain=keep_gain,
+            example=example,
+        )
+        if include_optimizer:
+            self._learner.restore_optimizer(extra)
+
+    def load_nengodl(
+        self,
+        path: FilePath,
+        *,
+        order: Mapping[str, Sequence[str]] | None = None,
+        partial: bool = False,
+    ) -> list[str]:
+        """Load a file of NengoDL; see :func:`nengo_jax.params.load_nengodl`."""
+        self._check_open()
+        return load_nengodl(self._live, path, order=order, partial=partial)
+
+    def freeze_params(self, objects: Any, example: int | None = None) -> None:
+        """Write parameters into nengo objects, in place, to run them in any simulator.
+
+        Parameters
+        ----------
+        objects : Network, Ensemble, Connection, Neurons, or a sequence of them
+        example : int or None
+            Which example of a batch to take the weights of online rules from.
+        """
+        freeze_params(self._live, objects, example)
+
+    def get_nengo_params(
+        self, objects: Any, as_dict: bool = False, example: int | None = None
+    ) -> Any:
+        """Return the arguments that make the same objects with their parameters.
+
+        Parameters
+        ----------
+        objects : Ensemble, Connection, Neurons, or a sequence of them
+        as_dict : bool
+            Whether to return a dictionary by label.
+        example : int or None
+            Which example of a batch to take the weights of online rules from.
+        """
+        return get_nengo_params(self._live, objects, as_dict, example)
+
+    # -- Keras
 
     @property
     def keras_model(self) -> keras.Model:

@@ -302,7 +302,7 @@ def test_online_rules_beside_backpropagation(data):
         nengo.Probe(learned_out)
     with simulator(network) as sim:
         weights = sim.signals[sim.model.sig[learned]["weights"]]
-        sim.compile("sgd", loss={p: "mse"})
+        sim.compile(keras.optimizers.SGD(RATE), loss={p: "mse"})
         before = sim.data[fixed].weights.copy()
         sim.fit(x, {p: y}, verbose=0)
         assert np.all(weights == 0)
@@ -418,6 +418,45 @@ def test_training_in_single_precision_of_spikes(data):
         sim.compile(keras.optimizers.Adam(3e-4), loss="mse")
         losses = sim.fit(x, y, n_steps=40, epochs=20, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_training_goes_on_from_a_file(data, tmp_path):
+    """Two epochs and two more after loading are four epochs."""
+    x, y = data
+    weights = []
+    for parts in ((4,), (2, 2)):
+        path = tmp_path / f"{len(parts)}.safetensors"
+        for part, epochs in enumerate(parts):
+            network = rate_network()
+            with simulator(network) as sim:
+                sim.compile(keras.optimizers.Adam(1e-3), loss={network.p: "mse"})
+                if part:
+                    sim.load_params(path, include_optimizer=True)
+                sim.fit(x, {"p": y}, epochs=epochs, shuffle=False, verbose=0)
+                sim.save_params(path, include_optimizer=True)
+        weights.append(sim.data[network.decoded].weights)
+    assert np.array_equal(*weights)
+    with simulator(rate_network()) as sim:
+        sim.compile("sgd", loss="mse")
+        with pytest.raises(SimulationError, match="not that of this optimizer"):
+            sim.load_params(path, include_optimizer=True)
+
+
+def test_trained_network_runs_in_nengo(data):
+    """What was trained, frozen, gives the same in nengo.Simulator."""
+    x, y = data
+    network = rate_network()
+    with simulator(network) as sim:
+        sim.compile(keras.optimizers.Adam(1e-2), loss={network.p: "mse"})
+        before = sim.predict(x, verbose=0)[network.p][0]
+        sim.fit(x, {"p": y}, epochs=3, verbose=0)
+        expected = sim.predict(x, verbose=0)[network.p][0]
+        sim.freeze_params(network)
+    network.a.output = nengo.processes.PresentInput(x[0], 0.001)
+    with nengo.Simulator(network, progress_bar=False) as reference:
+        reference.run_steps(STEPS)
+    assert_close(reference.data[network.p], expected)
+    assert np.abs(expected - before).max() > 1e-4
 
 
 BAD = [

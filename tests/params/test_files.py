@@ -95,7 +95,7 @@ def test_a_network_of_another_seed_becomes_the_same(tmp_path):
     with simulator(rich_network(2)) as other:
         different = record(other)
         assert np.max(np.abs(different[0] - expected[0])) > 1e-3
-        assert other.load_params(path, include_state=True) == {}
+        other.load_params(path, include_state=True)
         assert other.n_steps == 30
         same(record(other), expected)
         for label in ("a", "output"):
@@ -254,8 +254,8 @@ def test_going_on_from_a_file_is_exact(tmp_path, batch):
 def test_extra_arrays_come_back(tmp_path):
     extra = {"adam/momentum": np.arange(6.0).reshape(2, 3).T, "iterations": np.array(7)}
     with simulator(small_network()) as sim:
-        path = sim.save_params(tmp_path / "v1.0", extra=extra)
-        found = sim.load_params(path)
+        path = save_params(sim._live, tmp_path / "v1.0", extra=extra)
+        found = load_params(sim._live, path)
     assert path.name == "v1.0"
     assert found.keys() == extra.keys()
     assert all(np.array_equal(found[name], extra[name]) for name in extra)

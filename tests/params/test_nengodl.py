@@ -71,7 +71,7 @@ def values_of(sim) -> dict[str, np.ndarray]:
 def test_shapes_that_occur_once(single, tmp_path):
     path = save(tmp_path / "params", SINGLE.values())
     with simulator(single) as sim:
-        assert sim.load_params(path) == {}
+        sim.load_params(path)
         values = values_of(sim)
         assert_close(sim.data[single.ensembles[0]].bias, np.arange(8.0))
     for name, value in SINGLE.items():

@@ -54,9 +54,9 @@ def test_checkpoints_change_nothing(program, x, every):
 
     with jax.enable_x64(True):
         expected = jax.jit(jax.value_and_grad(loss))(x)
-        actual = jax.jit(
-            jax.value_and_grad(lambda x: loss(x, checkpoint_every=every))
-        )(x)
+        actual = jax.jit(jax.value_and_grad(lambda x: loss(x, checkpoint_every=every)))(
+            x
+        )
     assert_close(actual[0], expected[0])
     assert_close(actual[1], expected[1])
     assert np.abs(np.asarray(expected[1])).min() > 0

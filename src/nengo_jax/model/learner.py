@@ -196,6 +196,45 @@ class Learner:
         check(gradients, atol, rtol)
         return {self._probes[n]: pair._asdict() for n, pair in gradients.items()}
 
+    def optimizer_state(self) -> dict[str, np.ndarray]:
+        """Return the variables of the optimizer by path.
+
+        Raises
+        ------
+        SimulationError
+            If the network has not been compiled.
+        """
+        return {v.path: np.array(v.value) for v in self._optimizer().variables}
+
+    def restore_optimizer(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Give the optimizer the values of :meth:`optimizer_state`.
+
+        Raises
+        ------
+        SimulationError
+            If they are of another optimizer; nothing is changed then.
+        """
+        variables = {v.path: v for v in self._optimizer().variables}
+        shapes = {name: np.shape(array) for name, array in arrays.items()}
+        expected = {name: tuple(v.shape) for name, v in variables.items()}
+        if shapes != expected:
+            raise SimulationError(
+                "The saved state is not that of this optimizer. Saved: "
+                f"{shapes or 'nothing'}; needed: {expected}"
+            )
+        with self._context():
+            for name, variable in variables.items():
+                variable.assign(arrays[name])
+
+    def _optimizer(self) -> keras.optimizers.Optimizer:
+        optimizer = getattr(self.model, "optimizer", None)
+        if optimizer is None:
+            raise SimulationError("There is no optimizer yet: call sim.compile first")
+        if not optimizer.built:
+            with self._context():
+                optimizer.build(self.model.trainable_variables)
+        return optimizer
+
     # -- what goes in
 
     def _arguments(

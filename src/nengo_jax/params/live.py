@@ -239,4 +239,5 @@ def _rounded(initial: np.ndarray, now: np.ndarray) -> np.ndarray:
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    return np.array_equal(one, other, equal_nan=True)
+    # the second comparison takes far longer, and is only needed for what is not finite
+    return np.array_equal(one, other) or np.array_equal(one, other, equal_nan=True)
