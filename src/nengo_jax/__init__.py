@@ -30,7 +30,9 @@ from .version import version as __version__
 
 # Importing Keras takes longer than all the rest, so it waits until it is needed.
 _NEEDS_KERAS = {
+    "Layer": "nengo_jax.nodes",
     "NengoLayer": "nengo_jax.model",
+    "TensorNode": "nengo_jax.nodes",
     "callbacks": "nengo_jax.callbacks",
     "losses": "nengo_jax.losses",
 }
@@ -45,11 +47,13 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "Functional",
+    "Layer",
     "LeakyReLU",
     "NengoLayer",
     "Simulator",
     "SoftLIFRate",
     "SpikingLeakyReLU",
+    "TensorNode",
     "__version__",
     "callbacks",
     "configure_settings",

@@ -23,10 +23,12 @@ from .checks import check_clock, check_dtype, check_network
 from .compiler import CONSTANTS, build_model, compile_model
 from .compiler.layout import Layout, stored_size
 from .compiler.parameters import Parameter, parameters_of, places_of
+from .compiler.seeds import seed_layers
 from .core import Program, Role
 from .families import Training
 from .forward import Forward
 from .options import RATE, Options, options_of
+from .runtime.step import state_axes
 
 Params = Mapping[str, Array]
 State = Mapping[str, Any]
@@ -72,6 +74,7 @@ def functional(
     dt: float = 0.001,
     *,
     training: bool = True,
+    seed: int | None = None,
     dtype: Any = "float32",
 ) -> Functional:
     """Turn a network into pure functions.
@@ -85,6 +88,9 @@ def functional(
     training : bool
         Whether neurons behave as in training (see ``Options.training``) or as in a
         plain run, where spikes have no derivative.
+    seed : int or None
+        Of random states of Keras layers in the network; None: ``network.seed + 1``, as
+        in a Simulator, or 0.
     dtype : str or dtype
         float64 needs ``jax.config.update("jax_enable_x64", True)``.
 
@@ -108,7 +114,7 @@ def functional(
     (10, 1)
     """
     check_network(network, None)
-    check_clock(dt, None)
+    check_clock(dt, seed)
     dtype = check_dtype(dtype)
     if dtype.itemsize == 8 and not jax.config.read("jax_enable_x64"):
         raise ValidationError(
@@ -125,15 +131,19 @@ def functional(
     program = compiled.for_training(training_of(options) if training else None)
     names = {place.obj: place.path for place in places_of(network)}
     forward = Forward(model, compiled, program, names, options)
-    blocks = {n: jnp.asarray(v) for n, v in program.initial.items()}
+    if seed is None:
+        seed = 0 if network.seed is None else network.seed + 1
+    layout = compiled.layout
+    seeded = seed_layers(program.initial, compiled.seeds, layout, seed)
+    blocks = {n: jnp.asarray(v) for n, v in {**program.initial, **seeded}.items()}
     fixed = {n: blocks[n] for n in program.names(Role.PARAM)}
-    state = {n: blocks[n] for n in program.names(Role.STATE)}
+    state = {n: blocks[n] for n in state_axes(program)}
 
     def run(
         params: Params, state: State, inputs: Params, steps: int | None = None
     ) -> tuple[State, dict[str, Array]]:
         memory = {name: state[name] for name in state if name != _STEP}
-        weights = join_parameters(compiled.layout, parameters, params)
+        weights = join_parameters(layout, parameters, params)
         steps = count_steps(inputs, steps)
         result = forward.run(
             {**fixed, **weights},
@@ -152,7 +162,7 @@ def functional(
         return state, {name: value[0] for name, value in outputs.items()}
 
     return Functional(
-        params=split_parameters(compiled.layout, parameters, blocks),
+        params=split_parameters(layout, parameters, blocks),
         state={**state, _STEP: jnp.zeros((), jnp.int32)},
         inputs={name: signal.size for name, signal in forward.inputs.items()},
         outputs=forward.outputs,

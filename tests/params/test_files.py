@@ -13,7 +13,7 @@ from nengo.exceptions import SimulationError, ValidationError
 from safetensors.numpy import load_file, save_file
 
 import nengo_jax
-from nengo_jax.params import store
+from nengo_jax.params import load_params, save_params, store
 
 
 def simulator(network, **options) -> nengo_jax.Simulator:

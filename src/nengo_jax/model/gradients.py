@@ -17,6 +17,7 @@ from ..engine import Engine
 from ..forward import Forward, Names
 from ..functional import training_of
 from ..options import SURROGATE, Options
+from ..runtime.step import state_axes
 
 _STEP = 1e-6  # of the finite differences, relative to inputs of size 1
 
@@ -73,7 +74,8 @@ def compare_gradients(
         form = Forward(model, compiled, program, names, options)
         first = jnp.asarray(engine.n_steps, jnp.int32)
         params = _values(engine.params)
-        state = _first_example(_values(engine.state), engine.batch_size)
+        axes = state_axes(program)
+        state = _first_example(_values(engine.state), axes, engine.batch_size)
         constants = engine.peek(CONSTANTS)
         constants = None if constants is None else jnp.asarray(constants, jnp.float64)
         given = {n: jnp.asarray(v, jnp.float64) for n, v in inputs.items()}
@@ -119,8 +121,11 @@ def _values(blocks: Mapping[str, Any]) -> dict[str, Array]:
     }
 
 
-def _first_example(state: Mapping[str, Array], batch_size: int | None) -> dict:
-    return {n: v if batch_size is None else v[0] for n, v in state.items()}
+def _first_example(
+    state: Mapping[str, Array], axes: Mapping[str, int | None], batch_size: int | None
+) -> dict[str, Array]:
+    batched = {n for n, axis in axes.items() if batch_size is not None and axis == 0}
+    return {n: v[0] if n in batched else v for n, v in state.items()}
 
 
 def _unflatten(flat: Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:

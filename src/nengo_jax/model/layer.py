@@ -6,6 +6,7 @@ and the state. A call runs all steps of its input for the whole batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,10 +21,13 @@ from nengo.exceptions import ValidationError
 
 from ..compiler import CONSTANTS, Compiled
 from ..core import Role
-from ..forward import Forward, Names
+from ..families.layer import SimTensorNode
+from ..forward import Forward, Names, Result
 from ..functional import training_of
 from ..options import Options, keeps_history
+from ..runtime.step import state_axes
 
+NAME = "network"
 STEPS = "n_steps"  # an input of width 0 whose time axis says how many steps to run
 
 
@@ -52,7 +56,7 @@ class NetworkLayer(keras.layers.Layer):
         batch_size: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(dtype=compiled.layout.dtype.name, **kwargs)
+        super().__init__(dtype=compiled.layout.dtype.name, name=NAME, **kwargs)
         self.batch_size = batch_size
         self._options = options
         self._program = compiled.program
@@ -77,6 +81,7 @@ class NetworkLayer(keras.layers.Layer):
             for p in model.probes
             if isinstance(p, Probe) and not keeps_history(p, network)
         }
+        self._regularized = _regularized(model, compiled)
         self.blocks: dict[str, keras.Variable] = {}
         self._make_variables()
 
@@ -140,8 +145,14 @@ class NetworkLayer(keras.layers.Layer):
         def one(state: dict, given: dict):
             return form.run(params, state, constants, given, first, steps, examples)
 
-        after, outputs = jax.vmap(one, axis_size=examples)(state, given)
+        axes = state_axes(self._program)
+        after, outputs = jax.vmap(one, (axes, 0), Result(axes, 0), axis_size=examples)(
+            state, given
+        )
         self._write_state(after, examples, steps)
+        for name, start, shape, regularizer in self._regularized:
+            flat = params[name][start : start + math.prod(shape)]
+            self.add_loss(regularizer(flat.reshape(shape)))
         return {
             name: value[:, -1:] if name in self.last_only else value
             for name, value in outputs.items()
@@ -149,8 +160,9 @@ class NetworkLayer(keras.layers.Layer):
 
     def _read_state(self, examples: int) -> dict[str, Array]:
         names = self._program.names(Role.STATE)
+        shared = {n: self.blocks[n].value for n in self._program.names(Role.SHARED)}
         if self.batch_size is None:
-            return {
+            return shared | {
                 n: jnp.broadcast_to(
                     self.blocks[n].value, (examples, *self.blocks[n].shape)
                 )
@@ -162,14 +174,17 @@ class NetworkLayer(keras.layers.Layer):
                 f"minibatch_size={self.batch_size}",
                 attr="inputs",
             )
-        return {n: self.blocks[n].value[:examples] for n in names}
+        return shared | {n: self.blocks[n].value[:examples] for n in names}
 
     def _write_state(self, after: Mapping[str, Array], examples: int, steps: int):
         """Keep the state after the call, if the call is stateful."""
+        for name in self._program.names(Role.SHARED):
+            self.blocks[name].assign(after[name])
         if self.batch_size is None:
             return
         keep = self.stateful_call.value
-        for name, value in after.items():
+        for name in self._program.names(Role.STATE):
+            value = after[name]
             old = self.blocks[name].value
             new = old.at[:examples].set(value) if examples < self.batch_size else value
             self.blocks[name].assign(jnp.where(keep, new, old))
@@ -189,6 +204,22 @@ class NetworkLayer(keras.layers.Layer):
             )
             for name, size in self.outputs_given.items()
         }
+
+
+def _regularized(model: Model, compiled: Compiled) -> list[tuple]:
+    """Weights of Keras layers in nodes that have a regularizer: where they lie, it."""
+    slots = compiled.layout.slots
+    weights = [
+        weight
+        for op in model.operators
+        if isinstance(op, SimTensorNode)
+        for weight in op.weights
+    ]
+    return [
+        (*slots[w.signal][:2], w.signal.shape, w.variable.regularizer)
+        for w in weights
+        if w.trainable and w.signal in slots and w.variable.regularizer is not None
+    ]
 
 
 class NetworkModel(keras.Model):

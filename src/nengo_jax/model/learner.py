@@ -18,12 +18,15 @@ from nengo.builder import Model
 from nengo.exceptions import SimulationError, ValidationError
 
 from ..compiler import CONSTANTS
+from ..compiler.parameters import parameters_of
+from ..core import Role
 from ..engine import Engine
 from ..options import Options
 from .gradients import check, compare_gradients
 from .inputs import Arrays, Inputs
 from .layer import STEPS, NetworkLayer, NetworkModel
 from .names import by_name, name_objects
+from .optimizer import load_optimizer, save_optimizer
 from .sources import adapt
 from .watch import StopAtNaN, Synchronize
 
@@ -56,9 +59,11 @@ class Learner:
         options: Options,
         refresh: Callable[[], None],
     ):
-        self.names = name_objects(network)
+        self.names = name_objects(network, model, engine.compiled)
         self._probes = {n: p for p, n in self.names.items() if isinstance(p, Probe)}
         self._model = model
+        self._layout = engine.compiled.layout
+        self._parameters = [p for p in parameters_of(network, model) if p.trainable]
         self._engine = engine
         self._options = options
         self._refresh = refresh
@@ -197,36 +202,35 @@ class Learner:
         return {self._probes[n]: pair._asdict() for n, pair in gradients.items()}
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
-        """Return the variables of the optimizer by path.
+        """Return what the optimizer remembers, by parameter.
 
         Raises
         ------
         SimulationError
             If the network has not been compiled.
         """
-        return {v.path: np.array(v.value) for v in self._optimizer().variables}
+        with self._context():
+            return save_optimizer(self.optimizer(), self._parameters, self._layout)
 
     def restore_optimizer(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Give the optimizer the values of :meth:`optimizer_state`.
+        """Give the optimizer what :meth:`optimizer_state` returned.
 
         Raises
         ------
         SimulationError
-            If they are of another optimizer; nothing is changed then.
+            If it is of another optimizer or network; nothing is changed then.
         """
-        variables = {v.path: v for v in self._optimizer().variables}
-        shapes = {name: np.shape(array) for name, array in arrays.items()}
-        expected = {name: tuple(v.shape) for name, v in variables.items()}
-        if shapes != expected:
-            raise SimulationError(
-                "The saved state is not that of this optimizer. Saved: "
-                f"{shapes or 'nothing'}; needed: {expected}"
-            )
         with self._context():
-            for name, variable in variables.items():
-                variable.assign(arrays[name])
+            load_optimizer(self.optimizer(), arrays, self._parameters, self._layout)
 
-    def _optimizer(self) -> keras.optimizers.Optimizer:
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """Return the optimizer, with variables for all parameters.
+
+        Raises
+        ------
+        SimulationError
+            If the network has not been compiled.
+        """
         optimizer = getattr(self.model, "optimizer", None)
         if optimizer is None:
             raise SimulationError("There is no optimizer yet: call sim.compile first")
@@ -333,7 +337,8 @@ class Learner:
         """Give a call the state back if a callback of it made another call."""
         layer = self.layer
         variables = [layer.step_count, layer.stateful_call]
-        variables += [layer.blocks[name] for name in self._engine.state]
+        program = self._engine.compiled.program
+        variables += [layer.blocks[name] for name in program.names(Role.STATE)]
         saved = [jnp.array(variable.value) for variable in variables]
         try:
             yield
@@ -361,13 +366,22 @@ class Learner:
         blocks = self.layer.blocks
         params = {n: jnp.array(blocks[n].value) for n in self._engine.params}
         self._engine.params = params
+        shared = self._engine.compiled.program.names(Role.SHARED)
+        self._engine.state = {
+            **self._engine.state,
+            **{n: jnp.array(blocks[n].value) for n in shared},
+        }
 
     def _pull_state(self) -> None:
         blocks, engine = self.layer.blocks, self._engine
         lead = engine.batch_size is not None
+        own = engine.compiled.program.names(Role.STATE)
         engine.state = {
-            name: jnp.array(blocks[name].value if lead else blocks[name].value[0])
-            for name in engine.state
+            **engine.state,
+            **{
+                name: jnp.array(blocks[name].value if lead else blocks[name].value[0])
+                for name in own
+            },
         }
         engine.n_steps = int(self.layer.step_count.value)
 

@@ -11,17 +11,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nengo import Network, Node, Probe
+from nengo.builder import Model
 from nengo.exceptions import ValidationError
 
-
-def input_nodes(network: Network) -> list[Node]:
-    """List the nodes that have an output and no input, in the order of the network."""
-    return [n for n in network.all_nodes if n.size_in == 0 and n.size_out > 0]
+from ..compiler import Compiled
 
 
-def name_objects(network: Network) -> dict[Node | Probe, str]:
-    """Name the input nodes, then the probes, of a network."""
-    objects = [*input_nodes(network), *network.all_probes]
+def name_objects(
+    network: Network, model: Model, compiled: Compiled
+) -> dict[Node | Probe, str]:
+    """Name the nodes that are fed from outside, then the probes, of a network."""
+    fed = {source.signal for source in compiled.sources if source.signal is not None}
+    inputs = [n for n in network.all_nodes if model.sig[n].get("out") in fed]
+    objects = [*inputs, *network.all_probes]
     return dict(zip(objects, _unique(map(_clean, objects)), strict=True))
 
 

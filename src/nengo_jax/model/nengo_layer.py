@@ -69,10 +69,6 @@ class NengoLayer(keras.layers.Layer):
         check_network(self.network, None)
         check_clock(dt, None)
         model = build_model(self.network, None, dt, False)
-        self.names = name_objects(self.network)
-        for kind, word in ((Probe, "probe"), (Node, "input node")):
-            if not any(isinstance(obj, kind) for obj in self.names):
-                raise ValidationError(f"The network has no {word}", attr="network")
         parameters = [p for p in parameters_of(self.network, model) if p.trainable]
         compiled = compile_model(
             model,
@@ -80,6 +76,10 @@ class NengoLayer(keras.layers.Layer):
             batched=True,
             trainable={p.signal.base for p in parameters},
         )
+        self.names = name_objects(self.network, model, compiled)
+        for kind, word in ((Probe, "probe"), (Node, "input node")):
+            if not any(isinstance(obj, kind) for obj in self.names):
+                raise ValidationError(f"The network has no {word}", attr="network")
         self.network_layer = NetworkLayer(
             self.network, model, compiled, self.names, options_of(self.network)
         )
