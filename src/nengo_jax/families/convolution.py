@@ -139,13 +139,20 @@ def convolve_patches(x: Array, kernel: Array, geometry: Geometry) -> Array:
     for offset in np.ndindex(*space):
         spans = zip(offset, counts, geometry.strides, strict=True)
         where = [slice(o, o + (n - 1) * step + 1, step) for o, n, step in spans]
-        part = x[tuple(where)]
-        patches.append(part.reshape(*part.shape[:-1], geometry.groups, -1))
-    joined = jnp.concatenate(patches, axis=-1)  # (*space, group, offset and channel)
-    weights = kernel.reshape(-1, geometry.groups, kernel.shape[-1] // geometry.groups)
-    y = jnp.einsum("...gi,igf->...gf", joined, weights)
-    y = y.reshape(*y.shape[:-2], -1)
+        patches.append(x[tuple(where)])
+    y = _multiply_patches(patches, kernel, geometry.groups)
     return y if geometry.channels_last else jnp.moveaxis(y, -1, 0)
+
+
+def _multiply_patches(patches: list[Array], kernel: Array, groups: int) -> Array:
+    filters = kernel.shape[-1]
+    if groups == 1:
+        return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, filters)
+    parts = [part.reshape(*part.shape[:-1], groups, -1) for part in patches]
+    joined = jnp.concatenate(parts, axis=-1)  # (*space, group, offset and channel)
+    weights = kernel.reshape(-1, groups, filters // groups)
+    y = jnp.einsum("...gi,igf->...gf", joined, weights)
+    return y.reshape(*y.shape[:-2], filters)
 
 
 def _build(ops: Sequence[GeneralConvInc], settings: Settings) -> Run:

@@ -132,6 +132,9 @@ def _prepare(ops: Sequence[DotInc], settings: Settings) -> Mapping[int, Prepare]
 
 def _build(ops: Sequence[DotInc], settings: Settings) -> Run:
     multiply = _sum_columns if _as_columns(ops, settings) else _multiply
+    if len(ops) == 1 and multiply is _multiply:
+        # the vector as it is read: backpropagation then need not keep a copy of it
+        return lambda a, x: (jnp.dot(x, a[0].T),)
     if not _is_uniform(ops):
         return _build_tall(ops, multiply) if is_tall(ops[0]) else _build_wide(ops)
 

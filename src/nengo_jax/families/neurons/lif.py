@@ -88,14 +88,18 @@ def spiking_step(constants, settings, neurons) -> Step:
         if trained:  # the refractory time has no gradient, so one factor is kept
             factor = relaxation(lax.stop_gradient(available / tau_rc))
             voltage = voltage + (current - voltage) * factor
+            # one mask for the way back, where maximum would keep numbers
+            inside = (voltage > min_voltage) & ~(voltage > 1)
+            after = jnp.where(inside, voltage, jnp.where(voltage > 1, 0, min_voltage))
         else:
             voltage = relax(current, voltage, available / tau_rc)
+            after = jnp.where(voltage > 1, 0, jnp.maximum(voltage, min_voltage))
         spiked = voltage > 1
         # the log is only meaningful, and only used, where the neuron spiked
         late = dt + tau_rc * overshoot(1 - voltage, current - 1)
         return (
             emit(spiked, voltage - 1, height, surrogate),
-            jnp.where(spiked, 0, jnp.maximum(voltage, min_voltage)),
+            after,
             lax.stop_gradient(jnp.where(spiked, tau_ref + late, refractory)),
         )
 
