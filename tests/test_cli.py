@@ -162,22 +162,52 @@ def test_plan_needs_a_file(tmp_path, capsys, name):
 # -- demo
 
 
-def test_demo_reads_digits_and_saves_a_picture(tmp_path, capsys):
-    out = tmp_path / "digits.png"
-    assert main(["demo", "--out", str(out)]) == 0
-    printed = capsys.readouterr().out
-    times, accuracies = (
+def accuracies(printed: str) -> dict[int, float]:
+    """Share of right answers by time in ms, as the demo prints it."""
+    times, shares = (
         re.search(rf"^{start}.*$", printed, re.MULTILINE)[0]
         for start in ("image shown for", "right answers")
     )
-    shown = [int(number) for number in re.findall(r"(\d+) ms", times)]
-    accuracy = [float(number) / 100 for number in re.findall(r"([\d.]+)%", accuracies)]
-    assert shown == [10, 20, 30, 50, 75, 100]
-    assert accuracy[-1] >= 0.96
-    assert accuracy[0] > 0.5
-    assert "Same answer for 10 of 10 images" in printed
+    return dict(
+        zip(
+            map(int, re.findall(r"(\d+) ms", times)),
+            [float(share) / 100 for share in re.findall(r"([\d.]+)%", shares)],
+            strict=True,
+        )
+    )
+
+
+DEMOS = {  # arguments; right answers at 10 and 100 ms, at least
+    "solved decoders": (["--untrained"], 0.5, 0.96),
+    "hardly trained": (["--epochs=1"], 0.5, 0.8),
+    "trained": ([], 0.9, 0.97),
+}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [*list(DEMOS)[:2], pytest.param("trained", marks=pytest.mark.slow)],
+)
+def test_demo_reads_digits_and_saves_a_picture(tmp_path, capsys, case):
+    arguments, early, late = DEMOS[case]
+    out = tmp_path / "digits.png"
+    assert main(["demo", "--out", str(out), *arguments]) == 0
+    printed = capsys.readouterr().out
+    accuracy = accuracies(printed)
+    assert list(accuracy) == [10, 20, 30, 50, 75, 100]
+    assert accuracy[10] > early
+    assert accuracy[100] >= late
+    assert ("ms/step" in printed) == (case != "solved decoders")
+    same = re.search(r"Same answer for (\d+) of 10 images", printed)
+    assert int(same[1]) >= 9
     assert f"Picture: {out}" in printed
     assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_demo_cannot_train_for_no_epoch(capsys):
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["demo", "--epochs", "0"])
+    assert "must be 1 or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import jax
 import nengo
 import pytest
 
@@ -18,9 +19,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def run_example(tmp_path):
     """Run the main function of an example; return its figures."""
 
-    def run(name: str, time: float) -> Any:
+    def run(name: str, *arguments: float) -> Any:
         out = tmp_path / f"{name}.png"
-        figures = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](out, time)
+        # as a user runs them, without the strictness of the other tests
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            variables = runpy.run_path(str(EXAMPLES / f"{name}.py"))
+            figures = variables["main"](out, *arguments)
         content = out.read_bytes()
         assert content.startswith(PNG)
         assert len(content) > 20_000  # more than empty axes
@@ -57,3 +61,38 @@ def test_window_holds_every_spike_of_its_steps(run_example):
     assert figures.n_windows == 5
     assert figures.complete
     assert figures.direction_error < 6
+
+
+def test_a_function_is_learned_without_keras(run_example):
+    figures = run_example("train_without_keras", 200)
+    assert figures.first_error > 0.6
+    assert figures.last_error < 0.06
+    assert figures.spikes > 10
+
+
+def test_a_spiking_policy_earns_more_after_training(run_example):
+    figures = run_example("spiking_policy", 150)
+    assert figures.return_before < -0.9  # it hangs
+    assert figures.return_after > -0.5
+    assert figures.weaker_than_gravity
+
+
+def test_only_the_part_is_trained_and_all_of_it_runs_in_nengo(run_example):
+    figures = run_example("train_part", 40, 0.8)
+    assert figures.integrator_changed == 0
+    assert figures.square_changed > 0.01
+    assert figures.error_after < 0.25 * figures.error_before
+    assert figures.simulators_differ < 1e-9
+
+
+def test_better_encoders_and_biases_hold_values(run_example):
+    figures = run_example("better_integrator", 60)
+    assert figures.drift_after < 0.6 * figures.drift_before
+    assert figures.encoders_changed > 0.01
+    assert figures.biases_changed > 0.01
+
+
+def test_a_recurrent_model_predicts_the_arm_in_the_network(run_example):
+    figures = run_example("predict_arm", 8.0, 8)
+    assert figures.error < 0.6 * figures.movement
+    assert figures.live_differs < 1e-4

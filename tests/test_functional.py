@@ -167,3 +167,26 @@ def test_surrogate_gradients_reach_all_parameters(x):
     for name, value in gradient.items():
         assert np.all(np.isfinite(value)), name
         assert np.any(value != 0), name
+
+
+@pytest.mark.parametrize(
+    ("inputs", "match"),
+    [
+        ({"b": np.ones((4, 2))}, "'b' is no input"),
+        ({"a": np.ones((4, 3))}, "'a' has shape"),
+        ({"a": np.ones((2, 4, 2))}, "jax.vmap"),
+        (np.ones((4, 2)), "dictionary by name"),
+    ],
+)
+def test_inputs_are_checked(net, inputs, match):
+    with pytest.raises(ValidationError, match=match):
+        net.run(net.params, net.state, inputs, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [({"e/gain": np.ones(30)}, "no trained parameter"), ({"e/bias": 1.0}, "shape")],
+)
+def test_parameters_are_checked(net, change, match):
+    with pytest.raises(ValidationError, match=match):
+        net.run({**net.params, **change}, net.state, {}, 4)

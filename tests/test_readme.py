@@ -1,21 +1,28 @@
-"""The examples in the README run, and print what it says."""
+"""The examples in the README and in the guides run, and print what they say."""
 
 import re
 from pathlib import Path
 
+import jax
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 
-def code(language: str) -> str:
-    return "\n".join(text for name, text in BLOCK.findall(TEXT) if name == language)
+def code(path: str, language: str) -> str:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return "\n".join(block for name, block in BLOCK.findall(text) if name == language)
 
 
-def test_examples_print_what_they_say(capsys):
+@pytest.mark.parametrize("path", ["README.md", "docs/training.md"])
+def test_examples_print_what_they_say(path, capsys, tmp_path, monkeypatch):
     """Every ``print(x)  # y: meaning`` prints y."""
-    source = code("python")
-    exec(compile(source, "README.md", "exec"), {})
+    source = code(path, "python")
+    monkeypatch.chdir(tmp_path)  # some write files
+    # as a user runs them, without the strictness of the other tests
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        exec(compile(source, path, "exec"), {})
     said = re.findall(r"^print\(.*\)  # ([^:\n]*)", source, re.MULTILINE)
     printed = [line for line in capsys.readouterr().out.splitlines() if line in said]
     assert len(said) >= 2

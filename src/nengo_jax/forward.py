@@ -61,6 +61,8 @@ class Forward:
         What must be given: all but the constant nodes.
     outputs : dict of str to int
         Sizes of the probes.
+    shapes : dict of str to tuple of int
+        Shapes of what the probes see in a step.
     """
 
     def __init__(
@@ -88,10 +90,11 @@ class Forward:
         varying = self._members.get(INPUTS, [])
         self.required = frozenset(n for n, s in self.inputs.items() if s in varying)
         self._offsets = {s: slots[s].offset for s in constant}
-        self.outputs = {
-            names[probe]: sample.access.size
-            for probe, sample in zip(model.probes, program.samples, strict=True)
-        }
+        samples = dict(
+            zip((names[p] for p in model.probes), program.samples, strict=True)
+        )
+        self.outputs = {name: sample.access.size for name, sample in samples.items()}
+        self.shapes = {name: sample.access.shape for name, sample in samples.items()}
 
     def run(
         self,

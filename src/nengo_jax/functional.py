@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import nengo
 from jax import Array
-from nengo.exceptions import ValidationError
+from nengo.exceptions import NengoException, ValidationError
 
 from .checks import check_clock, check_dtype, check_network
 from .compiler import CONSTANTS, build_model, compile_model
@@ -127,7 +127,7 @@ def functional(
     compiled = compile_model(
         model, dtype, batched=True, trainable={p.signal.base for p in parameters}
     )
-    _refuse_host(compiled.program)
+    refuse_host(compiled.program, ValidationError)
     program = compiled.for_training(training_of(options) if training else None)
     names = {place.obj: place.path for place in places_of(network)}
     forward = Forward(model, compiled, program, names, options)
@@ -138,12 +138,16 @@ def functional(
     blocks = {n: jnp.asarray(v) for n, v in {**program.initial, **seeded}.items()}
     fixed = {n: blocks[n] for n in program.names(Role.PARAM)}
     state = {n: blocks[n] for n in state_axes(program)}
+    initial = split_parameters(layout, parameters, blocks)
+    sizes = {name: signal.size for name, signal in forward.inputs.items()}
 
     def run(
         params: Params, state: State, inputs: Params, steps: int | None = None
     ) -> tuple[State, dict[str, Array]]:
         memory = {name: state[name] for name in state if name != _STEP}
+        check_params(params, initial)
         weights = join_parameters(layout, parameters, params)
+        inputs = check_inputs(inputs, sizes)
         steps = count_steps(inputs, steps)
         result = forward.run(
             {**fixed, **weights},
@@ -162,13 +166,68 @@ def functional(
         return state, {name: value[0] for name, value in outputs.items()}
 
     return Functional(
-        params=split_parameters(layout, parameters, blocks),
+        params=initial,
         state={**state, _STEP: jnp.zeros((), jnp.int32)},
-        inputs={name: signal.size for name, signal in forward.inputs.items()},
+        inputs=sizes,
         outputs=forward.outputs,
         run=run,
         step=step,
     )
+
+
+def check_params(params: Params, initial: Params) -> None:
+    """Check names and shapes of parameters.
+
+    Raises
+    ------
+    ValidationError
+    """
+    for name, value in params.items():
+        if name not in initial:
+            raise ValidationError(
+                f"{name!r} is no trained parameter. There are: "
+                f"{', '.join(initial) or 'none'}",
+                attr="params",
+            )
+        if jnp.shape(value) != initial[name].shape:
+            raise ValidationError(
+                f"{name!r} has shape {jnp.shape(value)}, but should have shape "
+                f"{initial[name].shape}",
+                attr="params",
+            )
+
+
+def check_inputs(inputs: Any, sizes: Mapping[str, int]) -> dict[str, Array]:
+    """Return values of inputs as arrays, after a look at their names and shapes.
+
+    Raises
+    ------
+    ValidationError
+    """
+    if not isinstance(inputs, Mapping):
+        raise ValidationError(
+            f"Must be a dictionary by name of the input: {', '.join(sizes)} "
+            f"(got {type(inputs).__name__})",
+            attr="inputs",
+        )
+    arrays = {}
+    for name, value in inputs.items():
+        if name not in sizes:
+            raise ValidationError(
+                f"{name!r} is no input of this network. There are: "
+                f"{', '.join(sizes) or 'none'}",
+                attr="inputs",
+            )
+        array = jnp.asarray(value)
+        if array.ndim not in (1, 2) or array.shape[-1] != sizes[name]:
+            raise ValidationError(
+                f"The input {name!r} has shape {array.shape}, but should have shape "
+                f"(steps, {sizes[name]}), or ({sizes[name]},) for a value that is "
+                "held. For a batch use jax.vmap.",
+                attr="inputs",
+            )
+        arrays[name] = array
+    return arrays
 
 
 def count_steps(inputs: Params, steps: int | None) -> int:
@@ -239,12 +298,14 @@ def training_of(options: Options) -> Training:
     return Training(surrogate, options.lif_smoothing, options.online_rules)
 
 
-def _refuse_host(program: Program) -> None:
+def refuse_host(program: Program, kind: type[NengoException]) -> None:
+    """Raise an error of some kind if a program calls Python while it runs."""
     calls = [call for group in program.groups for call in group.calls]
     if calls:
         reasons = "; ".join(f"{call.label}: {call.reason}" for call in calls)
-        raise ValidationError(
-            f"The network has parts that only run as Python: {reasons}. Replace them "
-            "by a TensorNode, or by nodes without input whose values are given.",
-            attr="network",
+        raise kind(
+            f"The network has parts that only run as Python: {reasons}. They have no "
+            "gradient and cannot be compiled. Replace them by a TensorNode, or by "
+            "nodes without input whose values are given.",
+            **({"attr": "network"} if kind is ValidationError else {}),
         )

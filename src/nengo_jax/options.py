@@ -89,11 +89,15 @@ class Options:
             "'rate' or 'surrogate'",
         )
         _check(
-            callable(self.surrogate)
-            or hasattr(type(self.surrogate), "__dataclass_fields__"),
+            not isinstance(self.surrogate, type)
+            and (
+                callable(self.surrogate)
+                or hasattr(type(self.surrogate), "__dataclass_fields__")
+            ),
             self,
             "surrogate",
-            "a function of the distance to the threshold, as in nengo_jax.surrogates",
+            "a function of the distance to the threshold, or an object of a class in "
+            "nengo_jax.surrogates, as in Arctan()",
         )
         smoothing = self.lif_smoothing
         _check(

@@ -143,12 +143,12 @@ class Simulator(Trainable):
             {parameter.signal.base for parameter in parameters},
         )
         host_warning(compiled)
+        self._made_learner: Learner | None = None
         self._engine = Engine(compiled, minibatch_size, _find_device(device))
         self._engine.start(self.seed)
         self.signals: Signals | None = Signals(self.model, self._engine)
-        self._live = Live(self.model, self.signals)
+        self._live = Live(self.model, self.signals, self._adopt)
         self.data = SimulationData(dict(self.model.params), minibatch_size, self._live)
-        self._made_learner: Learner | None = None
         self.closed = False
         self.clear_probes()
 
@@ -211,6 +211,7 @@ class Simulator(Trainable):
 
     def _snapshot(self) -> dict[str, Any]:
         if self.signals is not None:
+            self._adopt()
             self.signals.push()
         return self._engine.snapshot()
 
@@ -355,6 +356,7 @@ class Simulator(Trainable):
         inputs = check_data(data, self.model, steps, self.minibatch_size)
         bar = self.progress_bar if progress_bar is None else progress_bar
         assert self.signals is not None
+        self._adopt()
         self.signals.push()
         try:
             if bar is False:  # a tracker takes longer than a step
@@ -382,23 +384,40 @@ class Simulator(Trainable):
             self.data.raw[probe] = []
         self.data.reset()
 
-    def reset(self, seed: int | None = None) -> None:
+    def reset(
+        self,
+        seed: int | None = None,
+        include_trainable: bool = True,
+        include_probes: bool = True,
+    ) -> None:
         """Go back to the state before the first step and forget recorded data.
 
         Parameters
         ----------
         seed : int or None
             A new seed for processes; None keeps the present one.
+        include_trainable : bool
+            Whether parameters get their initial values as well. What online rules
+            have learned always does.
+        include_probes : bool
+            Whether to forget recorded data.
         """
         self._check_open()
         if seed is not None:
             check_seed(seed)
             self.seed = seed
-        self._engine.reset(self.seed)
-        self._live.gains.clear()
         assert self.signals is not None
+        self._adopt()
+        self.signals.push()
+        params = self._engine.params
+        self._engine.reset(self.seed)
+        if include_trainable:
+            self._live.gains.clear()
+        else:
+            self._engine.params = params
         self.signals.pull()
-        self.clear_probes()
+        if include_probes:
+            self.clear_probes()
 
     # -- training and parameters: see Trainable
 
@@ -422,8 +441,14 @@ class Simulator(Trainable):
                 self._options,
                 self.signals.pull,
             )
+        self._adopt()
         self.signals.push()
         return self._made_learner
+
+    def _adopt(self) -> None:
+        """Take over what was written into the Keras model."""
+        if self._made_learner is not None:
+            self._made_learner.adopt()
 
     def _check_open(self) -> None:
         if self.closed:

@@ -17,6 +17,7 @@ from .params import (
     get_nengo_params,
     load_nengodl,
     load_params,
+    read_extra,
     save_params,
 )
 from .params.store import FilePath
@@ -46,8 +47,8 @@ class Trainable(ABC):
     def save_params(
         self,
         path: FilePath,
-        *,
         include_state: bool = False,
+        *,
         include_optimizer: bool = False,
         example: int | None = None,
     ) -> Path:
@@ -77,8 +78,8 @@ class Trainable(ABC):
     def load_params(
         self,
         path: FilePath,
-        *,
         include_state: bool = False,
+        *,
         include_optimizer: bool = False,
         partial: bool = False,
         keep_gain: bool = False,
@@ -106,6 +107,8 @@ class Trainable(ABC):
             that is missing, that is too many, or has another shape; nothing changes.
         """
         self._check_open()
+        if include_optimizer:  # before anything changes
+            self._learner.check_optimizer(read_extra(path))
         extra = load_params(
             self._live,
             path,
@@ -190,7 +193,8 @@ class Trainable(ABC):
             The first argument.
         loss, metrics, loss_weights : Any
             What Keras takes: for all probes, as a list in the order of the probes, or
-            as a dictionary by probe or its name.
+            as a dictionary by probe or its name. Metrics that are no
+            dictionary are for all probes that have a loss.
         **kwargs
             As for ``keras.Model.compile``.
 
@@ -207,9 +211,9 @@ class Trainable(ABC):
         self,
         x: Any = None,
         y: Any = None,
-        *,
         n_steps: int | None = None,
         stateful: bool = False,
+        *,
         validation_data: Any = None,
         callbacks: Any = None,
         **kwargs: Any,
@@ -252,7 +256,6 @@ class Trainable(ABC):
         self,
         x: Any = None,
         y: Any = None,
-        *,
         n_steps: int | None = None,
         stateful: bool = False,
         **kwargs: Any,
@@ -271,7 +274,6 @@ class Trainable(ABC):
     def predict(
         self,
         x: Any = None,
-        *,
         n_steps: int | None = None,
         stateful: bool = False,
         **kwargs: Any,
@@ -284,11 +286,12 @@ class Trainable(ABC):
         Returns
         -------
         dict of Probe to ndarray, shape (examples, steps, size)
+            In place of the size, the shape of the weights for a probe of weights.
         """
         return self._learner.predict(x, n_steps, stateful, **kwargs)
 
     def predict_on_batch(
-        self, x: Any = None, *, n_steps: int | None = None, stateful: bool = False
+        self, x: Any = None, n_steps: int | None = None, stateful: bool = False
     ) -> dict[Probe, np.ndarray]:
         """As :meth:`predict`, for one batch."""
         return self._learner.predict_on_batch(x, n_steps, stateful)
@@ -297,7 +300,6 @@ class Trainable(ABC):
         self,
         x: Any = None,
         y: Any = None,
-        *,
         n_steps: int | None = None,
         stateful: bool = False,
         **kwargs: Any,

@@ -143,7 +143,7 @@ def test_last_batch_is_smaller(network, data):
         losses = sim.evaluate(x, {network.p: y}, verbose=0)
         history = sim.fit(x, {network.p: y}, verbose=0)
     expected = np.mean((outputs - y) ** 2)
-    assert set(losses) == {"loss"}
+    assert set(losses) == {"loss", "p_loss"}
     assert losses["loss"] == pytest.approx(expected, rel=1e-6)
     assert history.history["loss"] == pytest.approx([expected], rel=1e-6)
 
@@ -438,8 +438,11 @@ def test_training_goes_on_from_a_file(data, tmp_path):
     assert np.array_equal(*weights)
     with simulator(rate_network()) as sim:
         sim.compile("sgd", loss="mse")
+        decoded = sim.model.toplevel.decoded
+        initial = sim.data[decoded].weights.copy()
         with pytest.raises(SimulationError, match="not that of this optimizer"):
             sim.load_params(path, include_optimizer=True)
+        assert_close(sim.data[decoded].weights, initial)
 
 
 def test_trained_network_runs_in_nengo(data):
@@ -471,7 +474,7 @@ BAD = [
     (lambda x, y: (x[:0], {"p": y}), "no values"),
     (lambda x, y: (x, {"p": y[:3]}), "has 3 examples"),
     (lambda x, y: (x, {"q": y}), "no probe of this network"),
-    (lambda x, y: (x, {"probe": y}), "loss for p, but no target"),
+    (lambda x, y: (x, {"probe": y}), "metric for p, but no target"),
     (lambda x, y: (x, {"p": y[:, 0]}), "three axes"),
     (lambda x, y: (x, {"p": np.tile(y, (1, 1, 3))}), "size 1"),
     (lambda x, y: (x, {"p": y[:, :2]}), "steps"),
@@ -565,3 +568,202 @@ def test_bad_settings(settings, error, match):
 def test_settings_need_a_network():
     with pytest.raises(nengo.exceptions.NetworkContextError, match="inside a network"):
         nengo_jax.configure_settings(trainable=True)
+
+
+def test_names_with_one_target(network, data):
+    """Losses and metrics have the name of their probe, however many there are."""
+    x, y = data
+    with simulator(network) as sim:
+        sim.compile(
+            "sgd", loss={network.p: "mse"}, loss_weights={"p": 3.0}, metrics=["mae"]
+        )
+        outputs = sim.predict(x, verbose=0)[network.p]
+        found = sim.evaluate(x, {"p": y}, verbose=0)
+        history = sim.fit(x, {"p": y}, validation_data=(x, {"p": y}), verbose=0)
+    expected = np.mean((outputs - y) ** 2)
+    assert set(found) == {"loss", "p_loss", "p_mae"}
+    assert found["p_loss"] == pytest.approx(expected, rel=1e-6)
+    assert found["loss"] == pytest.approx(3 * expected, rel=1e-6)
+    assert found["p_mae"] == pytest.approx(np.mean(np.abs(outputs - y)), rel=1e-6)
+    assert {"p_loss", "val_p_loss", "val_p_mae"} < set(history.history)
+
+
+def test_metrics_of_a_probe_without_loss(network, data):
+    x, y = data
+    with simulator(network) as sim:
+        sim.compile("sgd", loss={network.p: "mse"}, metrics={network.q: "mae"})
+        rates = sim.predict(x, verbose=0)[network.q]
+        found = sim.evaluate(x, {"p": y, network.q: 0 * rates}, verbose=0)
+        with pytest.raises(ValidationError, match="metric for probe, but no target"):
+            sim.evaluate(x, {"p": y}, verbose=0)
+    assert found["probe_mae"] == pytest.approx(np.mean(np.abs(rates)), rel=1e-6)
+
+
+@pytest.mark.parametrize("form", ["array", "probe", "name", "steps", "batches"])
+def test_sample_weight(network, data, form):
+    x, y = data
+    weight = np.arange(10.0)
+    given = {
+        "array": weight,
+        "probe": {network.p: weight},
+        "name": {"p": weight},
+        "steps": np.tile(weight[:, None], (1, STEPS)),
+        "batches": None,
+    }[form]
+    with simulator(network) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        errors = np.mean((sim.predict(x, verbose=0)[network.p] - y) ** 2, axis=2)
+        if form == "batches":
+            batches = ((x[i : i + 4], y[i : i + 4], weight[i : i + 4]) for i in (0, 4))
+            found, count = sim.evaluate(batches, steps=2, verbose=0), 8
+        else:
+            found = sim.evaluate(x, {"p": y}, sample_weight=given, verbose=0)
+            count = 10
+    expected = np.mean((errors * weight[:, None])[:count])
+    assert found["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "weight", [np.ones(9), np.ones((10, 2)), {"probe": np.ones(10)}, "a"]
+)
+def test_wrong_sample_weight(network, data, weight):
+    x, y = data
+    with simulator(network) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        with pytest.raises(ValidationError, match="weights for"):
+            sim.fit(x, {"p": y}, sample_weight=weight, verbose=0)
+
+
+def test_one_callback_needs_no_list(network, data):
+    x, y = data
+    seen = []
+    callback = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(epoch)
+    )
+    with simulator(network) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        sim.fit(x, {"p": y}, callbacks=callback, verbose=0)
+        together = keras.callbacks.CallbackList([callback])
+        sim.fit(x, {"p": y}, callbacks=together, verbose=0)
+    assert seen == [0, 0]
+
+
+def test_batches_of_nengo_dl(network, data):
+    """Its generators give the number of steps as an input."""
+    x, y = data
+    steps = np.full((4, 1), STEPS)
+    batch = {"a": x[:4], "n_steps": steps}, {"p": y[:4]}
+    with simulator(network) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        found = sim.evaluate((batch for _ in range(2)), steps=2, verbose=0)
+        expected = sim.evaluate(x[:4], {"p": y[:4]}, verbose=0)
+        assert found == pytest.approx(expected)
+        with pytest.raises(ValidationError, match="same number for all"):
+            sim.predict({"a": x[:4], "n_steps": steps + steps.cumsum(0)}, verbose=0)
+
+
+def test_batches_that_are_too_large(network, data):
+    x, y = data
+    with simulator(network) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        with pytest.raises(ValidationError, match="minibatch_size is 4"):
+            sim.fit(((x, {"p": y}) for _ in range(2)), verbose=0)
+
+
+def test_nothing_to_train_for(network, data):
+    x, y = data
+    with simulator(network) as sim:
+        sim.compile("sgd")
+        with pytest.raises(ValidationError, match="no loss to train for"):
+            sim.fit(x, {"p": y}, verbose=0)
+        sim.compile("sgd", loss={network.p: "mse"})
+        with pytest.raises(ValidationError, match="Must be \\(x, y\\)"):
+            sim.fit(x, {"p": y}, validation_data=x, verbose=0)
+
+
+def test_probes_of_weights_keep_their_shape(data):
+    x, _ = data
+    network = rate_network()
+    with network:
+        weights = nengo.Probe(network.decoded, "weights", label="w")
+    with simulator(network) as sim:
+        shape = sim.data[network.decoded].weights.shape
+        assert sim.predict(x, verbose=0)[weights].shape == (10, STEPS, *shape)
+        sim.compile(keras.optimizers.SGD(0.25), loss={weights: "mse"})
+        before = sim.data[network.decoded].weights.copy()
+        sim.fit(x[:4], {"w": np.zeros((4, STEPS, *shape))}, verbose=0)
+        after = sim.data[network.decoded].weights
+    assert_close(after, before * (1 - 0.25 * 2 / before.size), rtol=1e-6)
+
+
+def test_an_error_in_the_first_step_is_seen(data):
+    """And leaves the simulator as it was."""
+    x, y = data
+
+    def fails(distance):
+        raise ZeroDivisionError("in the surrogate")
+
+    with nengo.Network(seed=0) as network:
+        nengo_jax.configure_settings(training="surrogate", surrogate=fails)
+        a = nengo.Node(size_in=0, size_out=2, output=[0.1, 0.2])
+        ensemble = nengo.Ensemble(10, 2)
+        nengo.Connection(a, ensemble, synapse=None)
+        probe = nengo.Probe(ensemble[0])
+    with simulator(network) as sim:
+        sim.compile("sgd", loss="mse")
+        before = sim.data[ensemble].bias.copy()
+        expected = sim.predict(x, verbose=0)[probe]
+        with pytest.raises(ZeroDivisionError, match="in the surrogate"):
+            sim.fit(x, y, verbose=0)
+        assert_close(sim.data[ensemble].bias, before)
+        assert_close(sim.predict(x, verbose=0)[probe], expected)
+
+
+def test_a_class_is_no_surrogate():
+    with nengo.Network(), pytest.raises(ValidationError, match=r"Arctan\(\)"):
+        nengo_jax.configure_settings(surrogate=nengo_jax.surrogates.Arctan)
+
+
+@pytest.mark.parametrize("form", ["name", "probe", "list"])
+def test_probes_whose_gradients_are_checked(network, form):
+    outputs = {"name": "p", "probe": network.p, "list": ["p"]}[form]
+    with simulator(network) as sim:
+        assert list(sim.check_gradients(outputs=outputs)) == [network.p]
+        with pytest.raises(ValidationError, match="no probe of this network"):
+            sim.check_gradients(outputs=["other"])
+
+
+def test_what_is_written_into_the_keras_model_counts(data, tmp_path):
+    x, y = data
+    network = rate_network()
+    path = tmp_path / "best.weights.h5"
+    with simulator(network, dtype="float32") as sim:
+        sim.compile(keras.optimizers.Adam(1e-3), loss={network.p: "mse"})
+        sim.fit(x, {"p": y}, verbose=0)
+        sim.keras_model.save_weights(path)
+        best = np.array(sim.data[network.decoded].weights)
+        expected = sim.predict(x, verbose=0)[network.p]
+        sim.fit(x, {"p": y}, epochs=2, verbose=0)
+        assert np.abs(sim.data[network.decoded].weights - best).max() > 0
+        sim.keras_model.load_weights(path)
+        assert_close(sim.data[network.decoded].weights, best)
+        assert_close(sim.predict(x, verbose=0)[network.p], expected, rtol=1e-5)
+        sim.run_steps(STEPS, data={network.a: x[:4]})
+        assert_close(sim.data[network.p], expected[:4], rtol=1e-5)
+
+
+def test_reset_may_keep_parameters(data):
+    x, y = data
+    network = rate_network()
+    with simulator(network) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        initial = sim.data[network.decoded].weights.copy()
+        sim.fit(x, {"p": y}, verbose=0)
+        sim.run_steps(3)
+        trained = sim.data[network.decoded].weights.copy()
+        sim.reset(include_trainable=False, include_probes=False)
+        assert sim.n_steps == 0
+        assert sim.data[network.p].shape[1] == 3
+        assert_close(sim.data[network.decoded].weights, trained)
+        sim.reset()
+        assert_close(sim.data[network.decoded].weights, initial)

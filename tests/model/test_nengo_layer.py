@@ -127,3 +127,45 @@ def test_networks_that_are_no_layer():
     with pytest.raises(ValidationError, match="no input node"):
         nengo_jax.NengoLayer(network)
     del a
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_held_inputs_inside_a_model(functional):
+    layer = nengo_jax.NengoLayer(make_network, n_steps=6)
+    if functional:
+        symbol = keras.Input((3,))
+        model = keras.Model(symbol, keras.layers.Flatten()(layer(symbol)))
+    else:
+        flat = keras.layers.Flatten()
+        model = keras.Sequential([keras.layers.Input((3,)), layer, flat])
+    x = np.random.RandomState(0).uniform(-1, 1, (5, 3))
+    model.compile("sgd", loss="mse")
+    model.fit(x, np.zeros((5, 12)), verbose=0)
+    held = np.repeat(x[:, None], 6, axis=1)
+    found = model.predict(x, verbose=0)
+    np.testing.assert_allclose(found, np.reshape(layer(held), (5, 12)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4, 2), (2, 1, 4, 3)])
+def test_wrong_shapes(shape):
+    layer = nengo_jax.NengoLayer(make_network)
+    with pytest.raises(ValidationError, match="should have shape"):
+        layer(np.zeros(shape))
+
+
+def test_python_cannot_be_in_a_model():
+    network = make_network()
+    with network:
+        node = nengo.Node(lambda t, x: x, size_in=2)
+        nengo.Connection(network.ensembles[0][:2], node)
+        nengo.Probe(node)
+    with pytest.raises(ValidationError, match="only run as Python"):
+        nengo_jax.NengoLayer(network)
+
+
+def test_what_cannot_be_pickled(tmp_path):
+    network = make_network()
+    network.nodes[0].output = lambda t: [t, t, t]
+    model = keras.Sequential([keras.Input((4, 3)), nengo_jax.NengoLayer(network)])
+    with pytest.raises(ValueError, match="from a function that is registered"):
+        model.save(tmp_path / "model.keras")

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import CommandError
+
+if TYPE_CHECKING:
+    from .digits import Digits
 
 _SHOWN_STEPS = (10, 20, 30, 50, 75, 100)
 _EPOCHS = 12
@@ -78,13 +82,14 @@ def run(arguments: argparse.Namespace) -> None:
 
     data = digits.load(arguments.seed)
     images, labels = data.test_images, data.test_labels
-    learned = None
     if arguments.untrained:
         reader = solved.make_reader(data, arguments.seed)
         _introduce(reader.n_neurons, data, "Decoders are solved on")
+        learned = []
     else:
-        _introduce(trained.make_reader(0).n_neurons, data, "They learn from")
-        reader, learned = trained.train(data, arguments.epochs, arguments.seed)
+        reader = trained.make_reader(arguments.seed)
+        _introduce(reader.n_neurons, data, "They learn from")
+        learned = trained.train(reader, data, arguments.epochs, arguments.seed)
     shown = show.show_all(reader, images)
     accuracy = np.mean(shown.answers.argmax(-1) == labels[:, None], axis=0)
     _say("", *_accuracy_table(accuracy))
@@ -93,11 +98,11 @@ def run(arguments: argparse.Namespace) -> None:
     _say("", f"Picture: {arguments.out}")
 
 
-def _introduce(n_neurons: int, data: tuple, how: str) -> None:
-    train_images, test_images, *_ = data
+def _introduce(n_neurons: int, data: Digits, how: str) -> None:
     _say(
         f"{n_neurons:,} spiking LIF neurons read handwritten digits.",
-        f"{how} {len(train_images):,} images; {len(test_images)} others are the test.",
+        f"{how} {len(data.train_images):,} images; {len(data.test_images)} "
+        "others are the test.",
         "",
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from .errors import CommandError
 
@@ -39,6 +41,7 @@ def draw(
     labels: np.ndarray,
     answers: np.ndarray,
     spikes: np.ndarray,
+    learned: Sequence[float] = (),
 ) -> None:
     """Save the picture.
 
@@ -51,19 +54,25 @@ def draw(
         Decoded output; steps of 1 ms.
     spikes : ndarray, shape (images, steps, neurons)
         Non-zero where a neuron spikes.
+    learned : sequence of float
+        Share of right answers in each epoch of training.
     """
     final = answers[:, -1].argmax(-1)
     example = int(np.argmax(final == labels))
-    figure = Figure(figsize=(13, 8), layout="constrained")
+    figure = Figure(figsize=(15, 8), layout="constrained")
     (top,), (bottom,) = figure.subfigures(
         2, 1, squeeze=False, height_ratios=(5, 3), hspace=0.04
     )
-    left, middle, right = top.subplots(1, 3, width_ratios=(1.1, 1, 1))
+    panels = top.subplots(1, 4 if len(learned) else 3, squeeze=False)[0]
+    *first, left, middle, right = panels
+    for axes in first:
+        _draw_training(axes, learned)
     _draw_raster(left, spikes[example], images[example])
     _draw_answer(middle, answers[example], labels[example])
     _draw_accuracy(right, answers.argmax(-1) == labels[:, None])
-    for axes in (left, middle, right):
+    for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
+    for axes in (left, middle, right):
         axes.set_xlim(0, answers.shape[1])
         axes.set_xlabel("time since the image appeared (ms)")
     _draw_digits(bottom, images, labels, final)
@@ -71,6 +80,17 @@ def draw(
         figure.savefig(out, dpi=120)
     except OSError as error:
         raise CommandError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _draw_training(axes: Axes, learned: Sequence[float]) -> None:
+    epochs = np.arange(1, len(learned) + 1)
+    axes.plot(epochs, learned, "o-", color=_INK, linewidth=2, markersize=4)
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("times through the training images")
+    axes.set_ylabel("right answers, mean over time")
+    axes.set_title("Training", loc="left", color=_INK)
 
 
 def _draw_raster(axes: Axes, spikes: np.ndarray, image: np.ndarray) -> None:
@@ -107,8 +127,14 @@ def _draw_answer(axes: Axes, answer: np.ndarray, label: int) -> None:
             fontsize=14,
             fontweight="bold",
         )
-    axes.set_ylim(answer.min() - 0.15)
-    axes.text(3, answer.min() - 0.13, "grey: the other eight digits", color=_SOFT)
+    axes.set_ylim(answer.min() - 0.12 * np.ptp(answer))
+    axes.text(
+        0.02,
+        0.02,
+        "grey: the other eight digits",
+        color=_SOFT,
+        transform=axes.transAxes,
+    )
     axes.set_ylabel("decoded output")
     axes.set_title("What it takes the digit for", loc="left", color=_INK)
 

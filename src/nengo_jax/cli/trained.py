@@ -1,15 +1,14 @@
 """A spiking convolutional network that learns to read digits.
 
-Two layers of spiking LIF neurons look at the image, the first through 8 filters of 3 x 3
-pixels, the second through 48 filters of 3 x 3 on what the first sees. All is trained by
-backpropagation through the spikes, with surrogate gradients (Neftci et al., 2019), so
-that the answer is right as early as possible after the image has appeared.
+Two layers of spiking LIF neurons look at the image, the first through 8 filters of
+3 x 3 pixels, the second through 48 filters of 3 x 3 on what the first sees. All is
+trained by backpropagation through the spikes, with surrogate gradients (Neftci et al.,
+2019), so that the answer is right as early as possible after the image has appeared.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
 
 import nengo
 import numpy as np
@@ -27,21 +26,6 @@ _SYNAPSES = (0.005, 0.02)  # s, between the layers and of the answer
 _STEPS = 24  # of 1 ms
 _BATCH = 64
 _LEARNING_RATE = 5e-3
-
-
-class Training(NamedTuple):
-    """What happened in training.
-
-    Attributes
-    ----------
-    reader : Reader
-        Its network holds the trained parameters.
-    accuracy : ndarray, shape (epochs,)
-        Share of right answers, over all training images and all steps.
-    """
-
-    reader: Reader
-    accuracy: np.ndarray
 
 
 def make_reader(seed: int) -> Reader:
@@ -75,19 +59,31 @@ def make_reader(seed: int) -> Reader:
     )
 
 
-def train(data: Digits, epochs: int, seed: int) -> Training:
+def train(reader: Reader, data: Digits, epochs: int, seed: int) -> list[float]:
     """Train the network with Keras, and write what it learned into the network.
 
-    A bar shows the progress of each epoch.
+    Parameters
+    ----------
+    reader : Reader
+        As made by :func:`make_reader`.
+    data : Digits
+        The network learns from the training images.
+    epochs : int
+    seed : int
+        For the order of the images.
+
+    Returns
+    -------
+    list of float
+        Share of right answers in each epoch, over all training images and all steps.
     """
     import keras  # takes longer to import than all the rest
 
-    reader = make_reader(seed)
     images, labels = moved(data.train_images, data.train_labels)
     targets = np.broadcast_to(labels[:, None, None], (len(labels), _STEPS, 1))
     batches = -(-len(images) // _BATCH)
     rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, epochs * batches)
-    keras.utils.set_random_seed(seed)  # the order of the images
+    keras.utils.set_random_seed(seed)
     with Simulator(reader.network, minibatch_size=_BATCH, progress_bar=False) as sim:
         sim.compile(
             keras.optimizers.Adam(rate),
@@ -106,4 +102,4 @@ def train(data: Digits, epochs: int, seed: int) -> Training:
             verbose=1 if sys.stdout.isatty() else 2,
         ).history
         sim.freeze_params(reader.network)
-    return Training(reader, np.array(history["answer_accuracy"]))
+    return history["answer_accuracy"]

@@ -42,9 +42,6 @@ class Inputs:
         self._engine = engine
         nodes = {name: obj for obj, name in names.items() if isinstance(obj, Node)}
         self._sizes = {name: node.size_out for name, node in nodes.items()}
-        self._widths = {
-            name: obj.size_in for obj, name in names.items() if isinstance(obj, Probe)
-        }
 
     def complete(
         self, x: Any, n_steps: int | None, examples: int | None = None
@@ -65,6 +62,7 @@ class Inputs:
         ValidationError
             If anything does not fit the network.
         """
+        x, n_steps = _without_steps(x, n_steps, self._names)
         given = {} if x is None else by_name(x, self._names, Node, "x")
         arrays = {
             name: check_array(value, f"input {name!r}", self._sizes[name])
@@ -99,13 +97,16 @@ class Inputs:
         """
         given = by_name(y, self._names, Probe, "y")
         arrays = {
-            name: check_array(value, f"target of {name!r}", None)
+            name: check_array(
+                value, f"target of {name!r}", None, len(self._layer.shapes[name])
+            )
             for name, value in given.items()
         }
         missing = sorted(set(wanted) - set(arrays))
         if missing:
             raise ValidationError(
-                f"There is a loss for {', '.join(missing)}, but no target", attr="y"
+                f"There is a loss or metric for {', '.join(missing)}, but no target",
+                attr="y",
             )
         for name, value in arrays.items():
             if len(value) != examples:
@@ -119,19 +120,52 @@ class Inputs:
             if expected is not None and arrays[name].shape[1:] != expected:
                 raise ValidationError(
                     f"The target of {name!r} has shape {arrays[name].shape}, but its "
-                    f"loss compares {expected[0]} steps of size {expected[1]}",
+                    f"loss compares {expected[0]} steps of size "
+                    f"{' x '.join(map(str, expected[1:]))}",
                     attr="y",
                 )
         return {name: arrays[name] for name in wanted}
 
+    def weights(self, sample_weight: Any, targets: Arrays) -> Arrays:
+        """Return the weights of examples for each target.
+
+        Parameters
+        ----------
+        sample_weight : array, or dict by probe or name
+            Shape (examples,) or (examples, steps). An array counts for all targets.
+        targets : dict of str to ndarray
+
+        Raises
+        ------
+        ValidationError
+            If a shape does not fit, or a probe has no target.
+        """
+        if isinstance(sample_weight, dict):
+            given = by_name(sample_weight, self._names, Probe, "sample_weight")
+        else:
+            given = dict.fromkeys(targets, sample_weight)
+        useless = sorted(set(given) - set(targets))
+        if useless:
+            raise ValidationError(
+                f"There are weights for {', '.join(useless)}, but no loss or metric",
+                attr="sample_weight",
+            )
+        return {
+            name: _check_weights(given.get(name), target, name)
+            for name, target in targets.items()
+        }
+
     def _target_shape(self, name: str, loss: Any, steps: int) -> tuple | None:
         """Steps and size that a loss of Keras wants; None for the user's own losses."""
+        if loss is None:
+            return None  # a metric alone
         kind = keras.losses.get(loss) if isinstance(loss, str) else loss
         kind = kind if isinstance(kind, type(keras.losses.get)) else type(kind)
         if not kind.__module__.startswith("keras."):
             return None
         kept = 1 if name in self._layer.last_only else steps
-        return kept, 1 if "sparse" in kind.__name__.lower() else self._widths[name]
+        shape = self._layer.shapes[name]
+        return kept, *((1,) if "sparse" in kind.__name__.lower() else shape)
 
     def _count_steps(self, arrays: Arrays, n_steps: int | None) -> int:
         if n_steps is not None and (
@@ -147,8 +181,8 @@ class Inputs:
         return _common(counts, n_steps, "steps")
 
 
-def check_array(value: Any, label: str, size: int | None) -> np.ndarray:
-    """Return an array of shape (examples, steps, size).
+def check_array(value: Any, label: str, size: int | None, axes: int = 1) -> np.ndarray:
+    """Return an array of shape (examples, steps, size), or with more axes at the end.
 
     Raises
     ------
@@ -160,10 +194,12 @@ def check_array(value: Any, label: str, size: int | None) -> np.ndarray:
         raise ValidationError(
             f"The {label} must be numbers (got {array.dtype})", attr="data"
         )
-    if array.ndim != 3:
+    if array.ndim != 2 + axes:
+        count = "three" if axes == 1 else 2 + axes
+        last = "size" if axes == 1 else f"the {axes} axes of the probe"
         raise ValidationError(
-            f"The {label} has shape {array.shape}, but should have three axes: "
-            "examples, steps and size. For one step, add an axis: x[:, None, :]",
+            f"The {label} has shape {array.shape}, but should have {count} axes: "
+            f"examples, steps and {last}. For one step, add an axis: x[:, None]",
             attr="data",
         )
     if size is not None and array.shape[2] != size:
@@ -181,6 +217,36 @@ def check_array(value: Any, label: str, size: int | None) -> np.ndarray:
             f"The {label} has shape {array.shape}: there are no values", attr="data"
         )
     return array
+
+
+def _without_steps(x: Any, n_steps: Any, names: dict) -> tuple[Any, Any]:
+    """Take the number of steps, shape (examples, 1), that NengoDL wants out of x."""
+    if not isinstance(x, dict) or STEPS not in x or STEPS in names.values():
+        return x, n_steps
+    counts = np.unique(np.asarray(x[STEPS]))
+    rest = {key: value for key, value in x.items() if key != STEPS}
+    if len(counts) != 1 or (n_steps is not None and n_steps != counts[0]):
+        raise ValidationError(
+            f"x[{STEPS!r}] must be the same number for all examples, and that of "
+            f"n_steps={n_steps} (got {counts})",
+            attr="x",
+        )
+    whole = int(counts[0]) == counts[0]
+    return rest, int(counts[0]) if whole else counts[0]
+
+
+def _check_weights(weights: Any, target: np.ndarray, name: str) -> np.ndarray:
+    """Weights with as many axes as what a loss of Keras compares in each example."""
+    array = np.ones(len(target)) if weights is None else np.asarray(weights)
+    allowed = (target.shape[:1], (len(target), 1), target.shape[:2])
+    if array.dtype.kind not in "fiub" or array.shape not in allowed:
+        raise ValidationError(
+            f"The weights for {name!r} must be numbers of shape {allowed[0]}, one for "
+            f"each example, or {allowed[2]}, one for each step (got {array.dtype} "
+            f"{array.shape})",
+            attr="sample_weight",
+        )
+    return array.reshape(len(array), -1, *(1,) * (target.ndim - 3))
 
 
 def _common(counts: Mapping[str, int], given: int | None, what: str) -> int:

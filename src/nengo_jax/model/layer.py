@@ -7,7 +7,8 @@ and the state. A call runs all steps of its input for the whole batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -75,7 +76,7 @@ class NetworkLayer(keras.layers.Layer):
         form = self._forms[False]
         self.inputs_taken = form.inputs
         self.required = form.required
-        self.outputs_given = form.outputs
+        self.shapes = form.shapes
         self.last_only = {
             names[p]
             for p in model.probes
@@ -124,7 +125,7 @@ class NetworkLayer(keras.layers.Layer):
         Returns
         -------
         dict of str to Array, shape (batch, steps, size)
-            By name of the probe.
+            By name of the probe; with the shape of the weights for a probe of weights.
         """
         phase = self._options.learning_phase
         training = bool(training) if phase is None else phase
@@ -153,6 +154,10 @@ class NetworkLayer(keras.layers.Layer):
         for name, start, shape, regularizer in self._regularized:
             flat = params[name][start : start + math.prod(shape)]
             self.add_loss(regularizer(flat.reshape(shape)))
+        outputs = {
+            name: value.reshape(*value.shape[:2], *self.shapes[name])
+            for name, value in outputs.items()
+        }
         return {
             name: value[:, -1:] if name in self.last_only else value
             for name, value in outputs.items()
@@ -199,10 +204,10 @@ class NetworkLayer(keras.layers.Layer):
         steps = None if None in counts else max(counts)
         return {
             name: keras.KerasTensor(
-                (examples, 1 if name in self.last_only else steps, size),
+                (examples, 1 if name in self.last_only else steps, *shape),
                 dtype=self.compute_dtype,
             )
-            for name, size in self.outputs_given.items()
+            for name, shape in self.shapes.items()
         }
 
 
@@ -222,13 +227,77 @@ def _regularized(model: Model, compiled: Compiled) -> list[tuple]:
     ]
 
 
+@dataclass(frozen=True)
+class SingleLoss:
+    """The loss of the only probe that has one.
+
+    Attributes
+    ----------
+    name : str
+        Of the probe.
+    weight : float or None
+    mean : keras.metrics.Mean
+        Of the loss without its weight, over the batches of an epoch.
+    """
+
+    name: str
+    weight: float | None
+    mean: keras.metrics.Mean
+
+
 class NetworkModel(keras.Model):
-    """A Keras model of nothing but a network, with inputs and outputs by name."""
+    """A Keras model of nothing but a network, with inputs and outputs by name.
+
+    All losses and metrics have the name of their probe in front. Keras itself leaves
+    it out where there is a single target.
+    """
 
     def __init__(self, layer: NetworkLayer, **kwargs: Any):
         super().__init__(dtype=layer.dtype_policy, **kwargs)
         self.network_layer = layer
+        self._single_loss: SingleLoss | None = None
+        self._single_target: str | None = None
         self.built = True
+
+    def name_losses(
+        self,
+        losses: Mapping[str, Any],
+        weights: Mapping[str, Any],
+        targets: Iterable[str],
+    ) -> None:
+        """Prepare the names of losses and metrics.
+
+        Parameters
+        ----------
+        losses, weights : mapping of str to Any
+            By name of the probe.
+        targets : iterable of str
+            Names of all probes that have a loss or a metric.
+        """
+        names = [name for name, loss in losses.items() if loss is not None]
+        self._single_loss = None
+        if len(names) == 1:
+            mean = keras.metrics.Mean(name=f"{names[0]}_loss")
+            self._single_loss = SingleLoss(names[0], weights.get(names[0]), mean)
+        known = list(targets)
+        self._single_target = known[0] if len(known) == 1 else None
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """All metrics, losses of probes among them."""
+        own = [] if self._single_loss is None else [self._single_loss.mean]
+        return [*super().metrics, *own]
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return losses and metrics by name."""
+        results = super().get_metrics_result()
+        if self._single_target is None:
+            return results
+        named = ("loss", f"{self._single_target}_loss")
+        return {
+            name if name in named else f"{self._single_target}_{name}": value
+            for name, value in results.items()
+        }
 
     def call(self, inputs: Mapping[str, Array], training: bool | None = None) -> dict:
         """Run the network; see :meth:`NetworkLayer.call`."""
@@ -244,7 +313,13 @@ class NetworkModel(keras.Model):
     ) -> Any:
         """Compare those outputs with targets that have any."""
         y_pred = _with_target(y_pred, y)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+        total = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if self._single_loss is not None:
+            name, weight = self._single_loss.name, self._single_loss.weight
+            own = total - sum(keras.ops.sum(loss) for loss in self.losses)
+            own = own if weight is None else own / weight
+            self._single_loss.mean.update_state(own, y_pred[name].shape[0])
+        return total
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None

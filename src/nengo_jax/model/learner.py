@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import isgenerator
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,12 +22,13 @@ from ..compiler import CONSTANTS
 from ..compiler.parameters import parameters_of
 from ..core import Role
 from ..engine import Engine
+from ..functional import refuse_host
 from ..options import Options
 from .gradients import check, compare_gradients
 from .inputs import Arrays, Inputs
 from .layer import STEPS, NetworkLayer, NetworkModel
 from .names import by_name, name_objects
-from .optimizer import load_optimizer, save_optimizer
+from .optimizer import check_saved, load_optimizer, save_optimizer
 from .sources import adapt
 from .watch import StopAtNaN, Synchronize
 
@@ -67,9 +69,11 @@ class Learner:
         self._engine = engine
         self._options = options
         self._refresh = refresh
+        self._calls = 0  # that are going on, one in a callback of the other
         self._losses: dict[str, Any] = {}
+        self._targets: dict[str, Any] = {}  # losses, and None for metrics alone
         self._batch_size = engine.examples
-        _refuse_host(engine)
+        refuse_host(engine.compiled.program, SimulationError)
         with self._context():
             layer = NetworkLayer(
                 network, model, engine.compiled, self.names, options, self._batch_size
@@ -77,6 +81,7 @@ class Learner:
             self.layer = layer
             self.model = NetworkModel(layer)
         self._inputs = Inputs(network, self.names, layer, engine)
+        self._held = self._keras_arrays()
 
     # -- Keras' own methods
 
@@ -95,13 +100,26 @@ class Learner:
                 "target. Add a nengo.Probe on what you want to train.",
                 attr="network",
             )
-        self._losses = self._per_probe(loss, "loss")
+        self._losses = _given(self._per_probe(loss, "loss"))
+        counted = {
+            argument: _given(self._metrics_per_probe(value, argument))
+            for argument, value in (
+                ("metrics", metrics),
+                ("weighted_metrics", kwargs.pop("weighted_metrics", None)),
+            )
+        }
+        weights = self._per_probe(loss_weights, "loss_weights")
+        self._targets = {
+            **dict.fromkeys(n for found in counted.values() for n in found),
+            **self._losses,
+        }
         with self._context():
+            self.model.name_losses(self._losses, weights, self._targets)
             self.model.compile(
                 *args,
                 loss=self._losses or None,
-                metrics=self._per_probe(metrics, "metrics") or None,
-                loss_weights=self._per_probe(loss_weights, "loss_weights") or None,
+                loss_weights=weights or None,
+                **{name: found or None for name, found in counted.items()},
                 **kwargs,
             )
 
@@ -116,24 +134,14 @@ class Learner:
         **kwargs: Any,
     ) -> Any:
         """Train; see :meth:`nengo_jax.Simulator.fit`."""
-        if self._options.inference_only:
-            raise SimulationError(
-                "The network was configured with inference_only=True, so it cannot be "
-                "trained. Remove this option."
-            )
-        if validation_data is not None and isinstance(validation_data, (tuple, list)):
-            validation_data = self._prepare(*validation_data[:2], n_steps=n_steps) + (
-                tuple(validation_data[2:])
-            )
-        elif validation_data is not None:
-            validation_data, count = adapt(validation_data, self._convert(n_steps))
+        self._check_loss()
+        if validation_data is not None:
+            validation_data, count = self._validation(validation_data, n_steps)
             if count is not None:
                 kwargs.setdefault("validation_steps", count)
-        callbacks = [
-            Synchronize(self._synchronize),
-            StopAtNaN(list(self._losses)),
-            *(callbacks or ()),
-        ]
+        callbacks = _with_callbacks(
+            [Synchronize(self._synchronize), StopAtNaN(list(self._losses))], callbacks
+        )
         with self._call(stateful):
             arguments = self._arguments(x, y, n_steps, kwargs, "steps_per_epoch")
             return self.model.fit(
@@ -162,10 +170,12 @@ class Learner:
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> dict[str, float]:
         """Make one step of training with all examples."""
+        self._check_loss()
         with self._call(stateful):
-            x, y = self._prepare(x, y, n_steps=n_steps)
+            sample_weight = kwargs.pop("sample_weight", None)
+            x, y, *weights = self._prepare(x, y, sample_weight, n_steps=n_steps)
             self._check_one_batch(x)
-            return self.model.train_on_batch(x, y, return_dict=True, **kwargs)
+            return self.model.train_on_batch(x, y, *weights, return_dict=True, **kwargs)
 
     def predict_on_batch(
         self, x: Any, n_steps: int | None, stateful: bool
@@ -188,7 +198,10 @@ class Learner:
             }
         completed = self._inputs.complete(inputs, None, 1)
         steps = completed.pop(STEPS).shape[1]
-        wanted = [self.names[p] for p in outputs] if outputs else list(self._probes)
+        wanted = list(self._probes)
+        if outputs is not None:
+            chosen = [outputs] if isinstance(outputs, (str, Probe)) else outputs
+            wanted = list(by_name(dict.fromkeys(chosen), self.names, Probe, "outputs"))
         gradients = compare_gradients(
             self._model,
             self._engine,
@@ -211,6 +224,16 @@ class Learner:
         """
         with self._context():
             return save_optimizer(self.optimizer(), self._parameters, self._layout)
+
+    def check_optimizer(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Check what is to be given to :meth:`restore_optimizer`.
+
+        Raises
+        ------
+        SimulationError
+            If it is of another optimizer or network.
+        """
+        check_saved(self.optimizer_state(), arrays)
 
     def restore_optimizer(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Give the optimizer what :meth:`optimizer_state` returned.
@@ -259,33 +282,72 @@ class Learner:
         adapted = adapt(x, self._convert(n_steps))
         if adapted is not None:
             source, count = adapted
+            if steps == "steps_per_epoch" and isgenerator(source):
+                kwargs.setdefault("shuffle", False)  # Keras warns that it cannot
             return {"x": source, **({steps: count} if count else {}), **kwargs}
         if y is None:
             x = self._inputs.complete(x, n_steps, self._batch_size)
-        else:
-            x, y = self._prepare(x, y, n_steps=n_steps)
-        return {"x": x, "y": y, "batch_size": self._batch_size, **kwargs}
+            return {"x": x, "y": y, "batch_size": self._batch_size, **kwargs}
+        weight = kwargs.pop("sample_weight", None)
+        prepared = self._prepare(x, y, weight, n_steps=n_steps)
+        names = ("x", "y", "sample_weight")
+        given = dict(zip(names, prepared, strict=False))
+        return {**given, "batch_size": self._batch_size, **kwargs}
+
+    def _validation(self, data: Any, n_steps: int | None) -> tuple[Any, int | None]:
+        """What to give to Keras for validation, and its number of batches."""
+        if isinstance(data, (tuple, list)) and len(data) in (2, 3):
+            return self._prepare(*data, n_steps=n_steps), None
+        adapted = adapt(data, self._convert(n_steps))
+        if adapted is None:
+            raise ValidationError(
+                "Must be (x, y), (x, y, sample_weight) or a source of such batches "
+                f"(got {type(data).__name__})",
+                attr="validation_data",
+            )
+        return adapted
 
     def _convert(self, n_steps: int | None) -> Callable:
         """Make the function that checks and completes a batch of a source."""
 
         def convert(batch: Any) -> tuple:
             if not isinstance(batch, (tuple, list)):
-                return (self._inputs.complete(batch, n_steps),)
-            if len(batch) == 1:
-                return (self._inputs.complete(batch[0], n_steps),)
-            return (*self._prepare(*batch[:2], n_steps=n_steps), *batch[2:])
+                converted: tuple = (self._inputs.complete(batch, n_steps),)
+            elif len(batch) == 1:
+                converted = (self._inputs.complete(batch[0], n_steps),)
+            else:
+                converted = self._prepare(*batch, n_steps=n_steps)
+            self._check_one_batch(converted[0])
+            return converted
 
         return convert
 
-    def _prepare(self, x: Any, y: Any, n_steps: int | None) -> tuple[Arrays, Arrays]:
+    def _prepare(
+        self, x: Any, y: Any, sample_weight: Any = None, *, n_steps: int | None
+    ) -> tuple[Arrays, ...]:
+        """Inputs, targets, and weights of the examples if there are any."""
         examples = None
         if x is None and y is not None:
             first = next(iter(y.values())) if isinstance(y, Mapping) else y
             examples = len(first)
         inputs = self._inputs.complete(x, n_steps, examples)
-        wanted = {n: v for n, v in self._losses.items() if v is not None}
-        return inputs, self._inputs.targets(y, wanted, *inputs[STEPS].shape[:2])
+        targets = self._inputs.targets(y, self._targets, *inputs[STEPS].shape[:2])
+        if sample_weight is None:
+            return inputs, targets
+        return inputs, targets, self._inputs.weights(sample_weight, targets)
+
+    def _check_loss(self) -> None:
+        if self._options.inference_only:
+            raise SimulationError(
+                "The network was configured with inference_only=True, so it cannot be "
+                "trained. Remove this option."
+            )
+        if self.model.compiled and not self._losses:
+            raise ValidationError(
+                "There is no loss to train for. Give one to sim.compile, as in "
+                'sim.compile("adam", loss={probe: "mse"}).',
+                attr="loss",
+            )
 
     def _check_one_batch(self, x: Arrays) -> None:
         if len(x[STEPS]) > self._batch_size:
@@ -305,6 +367,13 @@ class Learner:
             return by_name(value, self.names, Probe, argument)
         return dict.fromkeys(self._probes, value)
 
+    def _metrics_per_probe(self, value: Any, argument: str) -> dict[str, Any]:
+        """What is given for each probe; or for all that have a loss, if any has."""
+        found = self._per_probe(value, argument)
+        if isinstance(value, dict) or not self._losses:
+            return found
+        return {name: found[name] for name in self._losses if name in found}
+
     # -- parameters and states
 
     @contextmanager
@@ -322,15 +391,56 @@ class Learner:
     def _call(self, stateful: bool) -> Iterator[None]:
         """Give Keras the present values; take back what a call changed."""
         stateful = stateful and self._options.stateful
-        with self._context(), self._saved_state():
-            self._push(stateful)
-            try:
-                yield
-            finally:
+        self._calls += 1
+        try:
+            with self._context(), self._saved_state():
+                self._push(stateful)
+                try:
+                    yield
+                except BaseException:
+                    self._recover(stateful)
+                    raise
+                self._take_back(stateful)
+        finally:
+            self._calls -= 1
+            self._held = self._keras_arrays()
+
+    def adopt(self) -> None:
+        """Take over what was written into the Keras model since the last call.
+
+        As by ``sim.keras_model.load_weights``.
+        """
+        if self._calls:
+            return
+        now = self._keras_arrays()
+        if any(now[name] is not self._held[name] for name in now):
+            self._held = now
+            with self._context():
                 self._pull()
-                if stateful:
-                    self._pull_state()
-                self._refresh()
+            self._refresh()
+
+    def _keras_arrays(self) -> dict[str, Any]:
+        shared = self._engine.compiled.program.names(Role.SHARED)
+        names = [*self._engine.params, *shared]
+        return {name: self.layer.blocks[name].value for name in names}
+
+    def _take_back(self, stateful: bool) -> None:
+        self._pull()
+        if stateful:
+            self._pull_state()
+        self._refresh()
+
+    def _recover(self, stateful: bool) -> None:
+        """Take back what Keras has after an error, if it still has anything.
+
+        While it trains, Keras takes the arrays out of its variables; an error in the
+        first step loses them, and those of the optimizer.
+        """
+        try:
+            self._take_back(stateful)
+        except (RuntimeError, TypeError):
+            self._push(stateful)
+            self.model.compiled = False
 
     @contextmanager
     def _saved_state(self) -> Iterator[None]:
@@ -386,12 +496,14 @@ class Learner:
         engine.n_steps = int(self.layer.step_count.value)
 
 
-def _refuse_host(engine: Engine) -> None:
-    calls = [call for g in engine.compiled.program.groups for call in g.calls]
-    if calls:
-        reasons = "; ".join(f"{call.label}: {call.reason}" for call in calls)
-        raise SimulationError(
-            f"The network has parts that only run as Python: {reasons}. They have no "
-            "gradient and cannot be part of a Keras model. Use sim.run, or replace "
-            "them by a TensorNode."
-        )
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _with_callbacks(own: list[keras.callbacks.Callback], given: Any) -> list:
+    """Join callbacks; those of the user are a list, a single one or none."""
+    if isinstance(given, keras.callbacks.CallbackList):
+        return [*own, *given.callbacks]
+    if isinstance(given, keras.callbacks.Callback):
+        return [*own, given]
+    return [*own, *(given or ())]

@@ -15,6 +15,7 @@ from nengo.exceptions import ValidationError
 from ..checks import check_clock, check_dtype, check_network
 from ..compiler import build_model, compile_model
 from ..compiler.parameters import parameters_of
+from ..functional import refuse_host
 from ..options import options_of
 from .layer import STEPS, NetworkLayer
 from .names import by_name, name_objects
@@ -76,6 +77,7 @@ class NengoLayer(keras.layers.Layer):
             batched=True,
             trainable={p.signal.base for p in parameters},
         )
+        refuse_host(compiled.program, ValidationError)
         self.names = name_objects(self.network, model, compiled)
         for kind, word in ((Probe, "probe"), (Node, "input node")):
             if not any(isinstance(obj, kind) for obj in self.names):
@@ -99,7 +101,12 @@ class NengoLayer(keras.layers.Layer):
         return self._single(self.network_layer.compute_output_spec(inputs))
 
     def _by_name(self, inputs: Any) -> dict[str, Any]:
+        if isinstance(inputs, Mapping) and STEPS in inputs:
+            return dict(inputs)  # a functional model calls with what it has recorded
         given = by_name(inputs, self.names, Node, "inputs")
+        for obj, name in self.names.items():
+            if isinstance(obj, Node) and name in given:
+                _check_shape(given[name], name, obj.size_out)
         flat = {name: len(value.shape) == 2 for name, value in given.items()}
         if any(flat.values()):
             if self.n_steps is None:
@@ -123,9 +130,7 @@ class NengoLayer(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return what is needed to make the layer again."""
         if _is_network(self._source):
-            network: Any = {
-                "pickle": base64.b64encode(pickle.dumps(self._source)).decode()
-            }
+            network: Any = {"pickle": base64.b64encode(_pickle(self._source)).decode()}
         else:
             network = keras.saving.serialize_keras_object(self._source)
         own = {"network": network, "dt": self.dt, "n_steps": self.n_steps}
@@ -146,6 +151,28 @@ class NengoLayer(keras.layers.Layer):
         elif isinstance(network, dict):
             network = keras.saving.deserialize_keras_object(network)
         return cls(**{**config, "network": network})
+
+
+def _check_shape(value: Any, name: str, size: int) -> None:
+    shape = tuple(value.shape)
+    if len(shape) not in (2, 3) or shape[-1] != size:
+        raise ValidationError(
+            f"The input {name!r} has shape {shape}, but should have shape (batch, "
+            f"steps, {size}), or (batch, {size}) with n_steps",
+            attr="inputs",
+        )
+
+
+def _pickle(network: nengo.Network) -> bytes:
+    try:
+        return pickle.dumps(network)
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise ValueError(
+            f"The network of this NengoLayer cannot be pickled ({error}). Make the "
+            "layer from a function that is registered by "
+            "keras.saving.register_keras_serializable, or use save_weights and "
+            "load_weights."
+        ) from error
 
 
 def _is_network(value: Any) -> bool:

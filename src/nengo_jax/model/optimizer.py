@@ -50,16 +50,7 @@ def load_optimizer(
     SimulationError
         If the arrays are of another optimizer or network; nothing is changed then.
     """
-    present = save_optimizer(optimizer, parameters, layout)
-    shapes = {name: array.shape for name, array in present.items()}
-    found = {name: np.shape(array) for name, array in arrays.items()}
-    if found != shapes:
-        missing = sorted(set(shapes) - set(found))
-        extra = sorted(set(found) - set(shapes))
-        raise SimulationError(
-            "The saved state is not that of this optimizer and network. Missing: "
-            f"{missing or 'nothing'}; too many: {extra or 'nothing'}"
-        )
+    check_saved(save_optimizer(optimizer, parameters, layout), arrays)
     slots, others = _sort_variables(optimizer)
     for name, variable in others.items():
         variable.assign(arrays[name])
@@ -72,6 +63,27 @@ def load_optimizer(
         }
         for name, value in join_parameters(layout, parameters, own).items():
             blocks[name].assign(value)
+
+
+def check_saved(
+    present: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Compare the present state of an optimizer with a saved one.
+
+    Raises
+    ------
+    SimulationError
+        If names or shapes differ.
+    """
+    shapes = {name: array.shape for name, array in present.items()}
+    found = {name: np.shape(array) for name, array in arrays.items()}
+    if found != shapes:
+        missing = sorted(set(shapes) - set(found))
+        extra = sorted(set(found) - set(shapes))
+        raise SimulationError(
+            "The saved state is not that of this optimizer and network. Missing: "
+            f"{missing or 'nothing'}; too many: {extra or 'nothing'}"
+        )
 
 
 def _sort_variables(optimizer: keras.optimizers.Optimizer):

@@ -1,6 +1,6 @@
 """Parameters of a simulation: as they are now, in files, and back in the network."""
 
-from .files import load_params, save_params
+from .files import load_params, read_extra, save_params
 from .freeze import freeze_params, get_nengo_params
 from .live import Live
 from .nengodl import load_nengodl
@@ -11,5 +11,6 @@ __all__ = [
     "get_nengo_params",
     "load_nengodl",
     "load_params",
+    "read_extra",
     "save_params",
 ]

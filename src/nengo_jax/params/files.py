@@ -171,6 +171,13 @@ def load_params(
     return store.part(arrays, store.EXTRA)
 
 
+def read_extra(path: store.FilePath) -> Arrays:
+    """Return what was given to ``save_params`` as ``extra``."""
+    if Path(path).suffix == ".npz":
+        return {}
+    return store.part(store.read(path), store.EXTRA)
+
+
 def _saved_value(value: np.ndarray, entry: Entry, example: int | None) -> np.ndarray:
     """A value without its batch axis, if one example can stand for all."""
     if value.ndim == len(entry.shape):

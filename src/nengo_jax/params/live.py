@@ -10,6 +10,7 @@ them in the usual way. What has not changed is nengo's own object, not rounded.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,19 +34,35 @@ class Live:
     ----------
     model : nengo.builder.Model
     signals : Signals
+    adopt : callable or None
+        Called before anything is looked at, to take over what others changed.
 
     Attributes
     ----------
+    signals : Signals
     gains : dict of Ensemble to ndarray
         Gains that were loaded, in place of those that were built. They count for
         connections to neurons, and for encoders that are frozen.
     """
 
-    def __init__(self, model: Model, signals: Signals):
+    def __init__(
+        self,
+        model: Model,
+        signals: Signals,
+        adopt: Callable[[], None] | None = None,
+    ):
         self.model = model
-        self.signals = signals
+        self._signals = signals
+        self._adopt = adopt
         self.gains: dict[Ensemble, np.ndarray] = {}
         self._known: dict[Any, tuple[list[np.ndarray], Any]] = {}
+
+    @property
+    def signals(self) -> Signals:
+        """Live values of all signals."""
+        if self._adopt is not None:
+            self._adopt()
+        return self._signals
 
     def __call__(self, obj: Any) -> Any:
         """Return nengo's record of an object, with present values.
