@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -27,6 +28,11 @@ from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 from .options import configure_settings
 from .simulator import Simulator
 from .version import version as __version__
+
+if TYPE_CHECKING:
+    from . import callbacks, losses
+    from .model import NengoLayer
+    from .nodes import Layer, TensorNode
 
 # Importing Keras takes longer than all the rest, so it waits until it is needed.
 _NEEDS_KERAS = {

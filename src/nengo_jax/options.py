@@ -147,7 +147,7 @@ def _is_number(value: Any) -> bool:
 
 def _is_count(value: Any) -> bool:
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and value > 0
+    return whole and bool(value > 0)
 
 
 def configure_settings(

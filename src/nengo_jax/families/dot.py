@@ -56,8 +56,10 @@ def _as_columns(ops: Sequence[DotInc], settings: Settings) -> bool:
 
 def _sum_columns(columns: Array, x: Array) -> Array:
     """Multiply matrices, stored as (column, matrix, row), with vectors (matrix, n)."""
-    parts = [column * x[:, k, None] for k, column in enumerate(columns)]
-    return sum(parts[1:], start=parts[0])
+    total = columns[0] * x[:, 0, None]
+    for k in range(1, columns.shape[0]):
+        total = total + columns[k] * x[:, k, None]
+    return total
 
 
 def _multiply(matrices: Array, x: Array) -> Array:

@@ -23,7 +23,7 @@ from nengo.exceptions import ValidationError
 from ..compiler import CONSTANTS, Compiled
 from ..core import Role
 from ..families.layer import SimTensorNode
-from ..forward import Forward, Names, Result
+from ..forward import Forward, Names
 from ..functional import training_of
 from ..options import Options, keeps_history
 from ..runtime.step import state_axes
@@ -143,13 +143,13 @@ class NetworkLayer(keras.layers.Layer):
         constants = self.blocks[CONSTANTS].value if CONSTANTS in self.blocks else None
         first = self.step_count.value
 
-        def one(state: dict, given: dict):
-            return form.run(params, state, constants, given, first, steps, examples)
+        def one(state: dict, given: dict) -> tuple[Mapping, dict]:
+            result = form.run(params, state, constants, given, first, steps, examples)
+            return result.state, result.outputs
 
         axes = state_axes(self._program)
-        after, outputs = jax.vmap(one, (axes, 0), Result(axes, 0), axis_size=examples)(
-            state, given
-        )
+        run = jax.vmap(one, (axes, 0), (axes, 0), axis_size=examples)
+        after, outputs = run(state, given)
         self._write_state(after, examples, steps)
         for name, start, shape, regularizer in self._regularized:
             flat = params[name][start : start + math.prod(shape)]

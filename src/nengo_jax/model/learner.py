@@ -1,29 +1,26 @@
 """Training, evaluation and prediction of a simulator's network with Keras.
 
-The Keras model holds the parameters while it works; before and after each call they
-are exchanged with the engine, so that all parts of the simulator see the same values.
+What a user gives is checked and completed first (``inputs.py``, ``sources.py``); then
+Keras works on its own copy of the parameters (``exchange.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from inspect import isgenerator
 from typing import Any
 
-import jax.numpy as jnp
 import keras
 import numpy as np
 from nengo import Network, Probe
 from nengo.builder import Model
 from nengo.exceptions import SimulationError, ValidationError
 
-from ..compiler import CONSTANTS
 from ..compiler.parameters import parameters_of
-from ..core import Role
 from ..engine import Engine
 from ..functional import refuse_host
 from ..options import Options
+from .exchange import Exchange, keras_context
 from .gradients import check, compare_gradients
 from .inputs import Arrays, Inputs
 from .layer import STEPS, NetworkLayer, NetworkModel
@@ -68,20 +65,23 @@ class Learner:
         self._parameters = [p for p in parameters_of(network, model) if p.trainable]
         self._engine = engine
         self._options = options
-        self._refresh = refresh
-        self._calls = 0  # that are going on, one in a callback of the other
         self._losses: dict[str, Any] = {}
         self._targets: dict[str, Any] = {}  # losses, and None for metrics alone
         self._batch_size = engine.examples
         refuse_host(engine.compiled.program, SimulationError)
-        with self._context():
+        with keras_context(self._engine):
             layer = NetworkLayer(
                 network, model, engine.compiled, self.names, options, self._batch_size
             )
             self.layer = layer
             self.model = NetworkModel(layer)
         self._inputs = Inputs(network, self.names, layer, engine)
-        self._held = self._keras_arrays()
+        keeps = options.stateful
+        self._exchange = Exchange(engine, self.model, keeps, refresh)
+
+    def adopt(self) -> None:
+        """Take over what was written into the Keras model since the last call."""
+        self._exchange.adopt()
 
     # -- Keras' own methods
 
@@ -113,7 +113,7 @@ class Learner:
             **dict.fromkeys(n for found in counted.values() for n in found),
             **self._losses,
         }
-        with self._context():
+        with keras_context(self._engine):
             self.model.name_losses(self._losses, weights, self._targets)
             self.model.compile(
                 *args,
@@ -140,9 +140,10 @@ class Learner:
             if count is not None:
                 kwargs.setdefault("validation_steps", count)
         callbacks = _with_callbacks(
-            [Synchronize(self._synchronize), StopAtNaN(list(self._losses))], callbacks
+            [Synchronize(self._exchange.synchronize), StopAtNaN(list(self._losses))],
+            callbacks,
         )
-        with self._call(stateful):
+        with self._exchange.call(stateful):
             arguments = self._arguments(x, y, n_steps, kwargs, "steps_per_epoch")
             return self.model.fit(
                 **arguments, validation_data=validation_data, callbacks=callbacks
@@ -152,7 +153,7 @@ class Learner:
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> dict[str, float]:
         """Compute losses and metrics; see :meth:`nengo_jax.Simulator.evaluate`."""
-        with self._call(stateful):
+        with self._exchange.call(stateful):
             arguments = self._arguments(x, y, n_steps, kwargs)
             return self.model.evaluate(**arguments, return_dict=True)
 
@@ -160,7 +161,7 @@ class Learner:
         self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> dict[Probe, np.ndarray]:
         """Return what the probes see; see :meth:`nengo_jax.Simulator.predict`."""
-        with self._call(stateful):
+        with self._exchange.call(stateful):
             arguments = self._arguments(x, None, n_steps, kwargs)
             arguments.pop("y", None)
             outputs = self.model.predict(**arguments)
@@ -171,7 +172,7 @@ class Learner:
     ) -> dict[str, float]:
         """Make one step of training with all examples."""
         self._check_loss()
-        with self._call(stateful):
+        with self._exchange.call(stateful):
             sample_weight = kwargs.pop("sample_weight", None)
             x, y, *weights = self._prepare(x, y, sample_weight, n_steps=n_steps)
             self._check_one_batch(x)
@@ -181,7 +182,7 @@ class Learner:
         self, x: Any, n_steps: int | None, stateful: bool
     ) -> dict[Probe, np.ndarray]:
         """Return what the probes see, for one batch."""
-        with self._call(stateful):
+        with self._exchange.call(stateful):
             x = self._inputs.complete(x, n_steps, self._batch_size)
             self._check_one_batch(x)
             outputs = self.model.predict_on_batch(x)
@@ -222,7 +223,7 @@ class Learner:
         SimulationError
             If the network has not been compiled.
         """
-        with self._context():
+        with keras_context(self._engine):
             return save_optimizer(self.optimizer(), self._parameters, self._layout)
 
     def check_optimizer(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -243,7 +244,7 @@ class Learner:
         SimulationError
             If it is of another optimizer or network; nothing is changed then.
         """
-        with self._context():
+        with keras_context(self._engine):
             load_optimizer(self.optimizer(), arrays, self._parameters, self._layout)
 
     def optimizer(self) -> keras.optimizers.Optimizer:
@@ -258,7 +259,7 @@ class Learner:
         if optimizer is None:
             raise SimulationError("There is no optimizer yet: call sim.compile first")
         if not optimizer.built:
-            with self._context():
+            with keras_context(self._engine):
                 optimizer.build(self.model.trainable_variables)
         return optimizer
 
@@ -373,127 +374,6 @@ class Learner:
         if isinstance(value, dict) or not self._losses:
             return found
         return {name: found[name] for name in self._losses if name in found}
-
-    # -- parameters and states
-
-    @contextmanager
-    def _context(self) -> Iterator[None]:
-        """Precision of this simulation, in JAX and in Keras."""
-        before = keras.config.floatx()
-        with self._engine.context():
-            keras.config.set_floatx(self._engine.compiled.layout.dtype.name)
-            try:
-                yield
-            finally:
-                keras.config.set_floatx(before)
-
-    @contextmanager
-    def _call(self, stateful: bool) -> Iterator[None]:
-        """Give Keras the present values; take back what a call changed."""
-        stateful = stateful and self._options.stateful
-        self._calls += 1
-        try:
-            with self._context(), self._saved_state():
-                self._push(stateful)
-                try:
-                    yield
-                except BaseException:
-                    self._recover(stateful)
-                    raise
-                self._take_back(stateful)
-        finally:
-            self._calls -= 1
-            self._held = self._keras_arrays()
-
-    def adopt(self) -> None:
-        """Take over what was written into the Keras model since the last call.
-
-        As by ``sim.keras_model.load_weights``.
-        """
-        if self._calls:
-            return
-        now = self._keras_arrays()
-        if any(now[name] is not self._held[name] for name in now):
-            self._held = now
-            with self._context():
-                self._pull()
-            self._refresh()
-
-    def _keras_arrays(self) -> dict[str, Any]:
-        shared = self._engine.compiled.program.names(Role.SHARED)
-        names = [*self._engine.params, *shared]
-        return {name: self.layer.blocks[name].value for name in names}
-
-    def _take_back(self, stateful: bool) -> None:
-        self._pull()
-        if stateful:
-            self._pull_state()
-        self._refresh()
-
-    def _recover(self, stateful: bool) -> None:
-        """Take back what Keras has after an error, if it still has anything.
-
-        While it trains, Keras takes the arrays out of its variables; an error in the
-        first step loses them, and those of the optimizer.
-        """
-        try:
-            self._take_back(stateful)
-        except (RuntimeError, TypeError):
-            self._push(stateful)
-            self.model.compiled = False
-
-    @contextmanager
-    def _saved_state(self) -> Iterator[None]:
-        """Give a call the state back if a callback of it made another call."""
-        layer = self.layer
-        variables = [layer.step_count, layer.stateful_call]
-        program = self._engine.compiled.program
-        variables += [layer.blocks[name] for name in program.names(Role.STATE)]
-        saved = [jnp.array(variable.value) for variable in variables]
-        try:
-            yield
-        finally:
-            for variable, value in zip(variables, saved, strict=True):
-                variable.assign(value)
-
-    def _synchronize(self) -> None:
-        """Show the present parameters while a call goes on."""
-        self._pull()
-        self._refresh()
-
-    def _push(self, stateful: bool) -> None:
-        engine, blocks = self._engine, self.layer.blocks
-        values = {**engine.params, **engine.state}
-        if engine.constants is not None:
-            values[CONSTANTS] = engine.constants
-        for name, value in values.items():
-            value = jnp.broadcast_to(value, blocks[name].shape)
-            blocks[name].assign(jnp.array(value))  # a copy, as Keras gives it away
-        self.layer.step_count.assign(engine.n_steps)
-        self.layer.stateful_call.assign(stateful)
-
-    def _pull(self) -> None:
-        blocks = self.layer.blocks
-        params = {n: jnp.array(blocks[n].value) for n in self._engine.params}
-        self._engine.params = params
-        shared = self._engine.compiled.program.names(Role.SHARED)
-        self._engine.state = {
-            **self._engine.state,
-            **{n: jnp.array(blocks[n].value) for n in shared},
-        }
-
-    def _pull_state(self) -> None:
-        blocks, engine = self.layer.blocks, self._engine
-        lead = engine.batch_size is not None
-        own = engine.compiled.program.names(Role.STATE)
-        engine.state = {
-            **engine.state,
-            **{
-                name: jnp.array(blocks[name].value if lead else blocks[name].value[0])
-                for name in own
-            },
-        }
-        engine.n_steps = int(self.layer.step_count.value)
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from inspect import isgenerator
 from typing import Any
 
@@ -73,9 +73,9 @@ def adapt(source: Any, convert: Convert) -> tuple[Any, int | None] | None:
     if isgenerator(source):
         return (convert(batch) for batch in source), None
     plain = source is None or isinstance(source, (np.ndarray, list, tuple, dict))
-    if plain or hasattr(source, "__array__") or not hasattr(source, "__iter__"):
+    if plain or hasattr(source, "__array__") or not isinstance(source, Iterable):
         return None
-    length = len(source) if hasattr(source, "__len__") else None
+    length = len(source) if isinstance(source, Sized) else None
     return _again_and_again(source, convert, endless=length is not None), length
 
 

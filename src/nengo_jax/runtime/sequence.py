@@ -64,9 +64,10 @@ def run_sequence(
         after = {name: memory[name] for name in state}
         return after, tuple(sample(program, memory))
 
-    def run(state: Memory, part: Memory, count: int):
+    def scan(state: Memory, part: Memory, count: int):
         return lax.scan(step, state, part, length=count)
 
+    run: Callable = scan
     if checkpoint_every is not None:
         run = partial(_scan_in_segments, run, length=checkpoint_every, remake=True)
     if truncation is not None:
