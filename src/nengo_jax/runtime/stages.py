@@ -389,7 +389,8 @@ class HostLoop:
             )
 
         def unpack(packed: Sequence[Array]) -> tuple[Memory, Operands]:
-            return jax.tree.unflatten(form, packing.unpack(packed).values())
+            arrays = packing.unpack(packed)
+            return jax.tree.unflatten(form, [arrays[k] for k in range(len(leaves))])
 
         return pack, unpack
 
