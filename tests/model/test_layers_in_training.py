@@ -5,6 +5,7 @@ import keras
 import nengo
 import numpy as np
 import pytest
+from nengo.exceptions import ValidationError
 
 import nengo_jax
 
@@ -97,3 +98,23 @@ def test_regularizers_count(data):
         loss = sim.evaluate(x, target, verbose=0)["loss"]
     kernel = np.array(dense.kernel)
     assert loss == pytest.approx(0.1 * np.sum(kernel**2), rel=1e-4)
+
+
+def test_constraints_hold(data):
+    x, y = data
+    dense = keras.layers.Dense(4, use_bias=False, kernel_constraint="non_neg")
+    network = make_network(dense, keras.layers.Dense(1))
+    with simulator(network) as sim:
+        sim.compile(keras.optimizers.SGD(1e-3), loss="mse")
+        sim.fit(x, -y, epochs=3, verbose=0)
+        weights = sim.keras_model.network_layer.layer_weights
+        blocks = {n: v.value for n, v in sim.keras_model.network_layer.blocks.items()}
+        (kernel,) = (w.read(blocks) for w in weights if w.constraint is not None)
+    assert np.min(kernel) == 0
+    assert np.min(dense.kernel.value) < 0  # as it was initialised
+
+
+def test_activity_regularizers_are_refused():
+    layer = keras.layers.Dense(4, activity_regularizer="l2")
+    with pytest.raises(ValidationError, match="activity_regularizer"):
+        make_network(layer)

@@ -6,7 +6,6 @@ and the state. A call runs all steps of its input for the whole batch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +21,11 @@ from nengo.exceptions import ValidationError
 
 from ..compiler import CONSTANTS, Compiled
 from ..core import Role
-from ..families.layer import SimTensorNode
 from ..forward import Forward, Names
 from ..functional import training_of
 from ..options import Options, keeps_history
 from ..runtime.step import state_axes
+from .layer_weights import constraint_of, layer_weights
 
 NAME = "network"
 STEPS = "n_steps"  # an input of width 0 whose time axis says how many steps to run
@@ -82,7 +81,7 @@ class NetworkLayer(keras.layers.Layer):
             for p in model.probes
             if isinstance(p, Probe) and not keeps_history(p, network)
         }
-        self._regularized = _regularized(model, compiled)
+        self.layer_weights = layer_weights(model, compiled)
         self.blocks: dict[str, keras.Variable] = {}
         self._make_variables()
 
@@ -94,7 +93,9 @@ class NetworkLayer(keras.layers.Layer):
             value = self._program.initial[name]
             if block.role is Role.STATE:
                 value = np.broadcast_to(value, (*lead, block.size))
-            self.blocks[name] = self._variable(name, value, block.trainable)
+            here = [weight for weight in self.layer_weights if weight.block == name]
+            constraint = constraint_of(here)
+            self.blocks[name] = self._variable(name, value, block.trainable, constraint)
         if CONSTANTS in self._program.initial:
             value = self._program.initial[CONSTANTS]
             self.blocks[CONSTANTS] = self._variable(CONSTANTS, value, False)
@@ -102,13 +103,16 @@ class NetworkLayer(keras.layers.Layer):
         self.stateful_call = self._variable("stateful", np.zeros((), bool), False)
         self.built = True
 
-    def _variable(self, name: str, value: np.ndarray, trainable: bool):
+    def _variable(
+        self, name: str, value: np.ndarray, trainable: bool, constraint: Any = None
+    ) -> keras.Variable:
         return self.add_weight(
             name=name,
             shape=value.shape,
             dtype=value.dtype.name,
             initializer=lambda shape, dtype=None: jnp.asarray(value, dtype),
             trainable=trainable,
+            constraint=constraint,
             autocast=False,
         )
 
@@ -151,9 +155,9 @@ class NetworkLayer(keras.layers.Layer):
         run = jax.vmap(one, (axes, 0), (axes, 0), axis_size=examples)
         after, outputs = run(state, given)
         self._write_state(after, examples, steps)
-        for name, start, shape, regularizer in self._regularized:
-            flat = params[name][start : start + math.prod(shape)]
-            self.add_loss(regularizer(flat.reshape(shape)))
+        for weight in self.layer_weights:
+            if weight.regularizer is not None:
+                self.add_loss(weight.regularizer(weight.read(params)))
         outputs = {
             name: value.reshape(*value.shape[:2], *self.shapes[name])
             for name, value in outputs.items()
@@ -209,22 +213,6 @@ class NetworkLayer(keras.layers.Layer):
             )
             for name, shape in self.shapes.items()
         }
-
-
-def _regularized(model: Model, compiled: Compiled) -> list[tuple]:
-    """Weights of Keras layers in nodes that have a regularizer: where they lie, it."""
-    slots = compiled.layout.slots
-    weights = [
-        weight
-        for op in model.operators
-        if isinstance(op, SimTensorNode)
-        for weight in op.weights
-    ]
-    return [
-        (*slots[w.signal][:2], w.signal.shape, w.variable.regularizer)
-        for w in weights
-        if w.trainable and w.signal in slots and w.variable.regularizer is not None
-    ]
 
 
 @dataclass(frozen=True)

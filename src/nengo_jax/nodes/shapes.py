@@ -117,7 +117,15 @@ def _call_symbolic(
     layer: Any, shape_in: Shape | None, pass_time: bool, title: str
 ) -> Any:
     """Call a layer with a symbol, which builds it if it has not been built yet."""
-    if any(getattr(part, "stateful", False) for part in layer._flatten_layers()):
+    parts = list(layer._flatten_layers())
+    if any(part.activity_regularizer is not None for part in parts):
+        raise ValidationError(
+            f"{title} has an activity_regularizer, which would be ignored inside a "
+            "network. Probe the node, and give the probe a loss such as "
+            "nengo_jax.losses.Regularize.",
+            attr="tensor_func",
+        )
+    if any(getattr(part, "stateful", False) for part in parts):
         raise ValidationError(
             f"{title} has stateful=True, which ties it to a batch size. Use the cell "
             "of the layer, such as keras.layers.LSTMCell: it keeps its state from step "
