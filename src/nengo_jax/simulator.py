@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import warnings
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,7 @@ class Simulator(Trainable):
         self._engine = Engine(compiled, minibatch_size, _find_device(device))
         self._engine.start(self.seed)
         self.signals: Signals | None = Signals(self.model, self._engine)
-        self._live = Live(self.model, self.signals, self._adopt)
+        self._live = Live(self.model, self.signals, _weakly(self._adopt))
         self.data = SimulationData(dict(self.model.params), minibatch_size, self._live)
         self.closed = False
         self.clear_probes()
@@ -453,6 +454,22 @@ class Simulator(Trainable):
     def _check_open(self) -> None:
         if self.closed:
             raise SimulatorClosed("Simulator cannot run because it is closed.")
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls a method as long as its object is alive.
+
+    A simulator that is left open is noticed when it is deleted, so nothing that it
+    holds may hold it.
+    """
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        bound = reference()
+        if bound is not None:
+            bound()
+
+    return call
 
 
 def _find_device(device: Any) -> Any:
