@@ -133,7 +133,7 @@ def _step_function(
 ) -> Callable[[], None]:
     """Call Keras' compiled training step in a loop, with nothing around it."""
     model = sim.keras_model
-    probe = next(iter(model.network_layer.outputs_given))
+    probe = next(iter(model.network_layer.shapes))
     node = next(iter(model.network_layer.inputs_taken))
     still = np.zeros((len(x), steps, 0), "float32")
     batch = ({node: x, "n_steps": still}, {probe: y})

@@ -64,8 +64,7 @@ def _sum_columns(columns: Array, x: Array) -> Array:
 
 def _multiply(matrices: Array, x: Array) -> Array:
     """Multiply matrices, stored as (matrix, row, column), with vectors (matrix, n)."""
-    # vectors first: then the axis of a batch comes first in the product, too
-    return jnp.einsum("gn,gmn->gm", x, matrices)
+    return jnp.einsum("gmn,gn->gm", matrices, x)
 
 
 class Bucket(NamedTuple):
@@ -134,8 +133,9 @@ def _prepare(ops: Sequence[DotInc], settings: Settings) -> Mapping[int, Prepare]
 
 def _build(ops: Sequence[DotInc], settings: Settings) -> Run:
     multiply = _sum_columns if _as_columns(ops, settings) else _multiply
-    if len(ops) == 1 and multiply is _multiply:
-        # the vector as it is read: backpropagation then need not keep a copy of it
+    if len(ops) == 1 and settings.batched:
+        # vectors first: then the axis of a batch comes first in the product, too. And
+        # the vector as it is read: backpropagation then need not keep a copy of it.
         return lambda a, x: (jnp.dot(x, a[0].T),)
     if not _is_uniform(ops):
         return _build_tall(ops, multiply) if is_tall(ops[0]) else _build_wide(ops)
