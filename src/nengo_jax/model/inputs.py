@@ -78,7 +78,8 @@ class Inputs:
         known = self._layer.inputs_taken
         arrays = {name: value for name, value in arrays.items() if name in known}
         arrays[STEPS] = np.zeros((count, steps, 0), self._layer.compute_dtype)
-        return {n: v.astype(self._layer.compute_dtype) for n, v in arrays.items()}
+        dtype = self._layer.compute_dtype
+        return {n: v.astype(dtype, copy=False) for n, v in arrays.items()}
 
     def targets(
         self, y: Any, wanted: Mapping[str, Any], examples: int, steps: int

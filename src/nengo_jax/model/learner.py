@@ -20,6 +20,7 @@ from ..compiler.parameters import parameters_of
 from ..engine import Engine
 from ..functional import refuse_host
 from ..options import Options
+from .batches import ArrayBatches, split
 from .exchange import Exchange, keras_context
 from .gradients import check, compare_gradients
 from .inputs import Arrays, Inputs
@@ -145,9 +146,9 @@ class Learner:
         )
         with self._exchange.call(stateful):
             arguments = self._arguments(x, y, n_steps, kwargs, "steps_per_epoch")
-            return self.model.fit(
-                **arguments, validation_data=validation_data, callbacks=callbacks
-            )
+            if validation_data is not None:
+                arguments["validation_data"] = validation_data
+            return self.model.fit(**arguments, callbacks=callbacks)
 
     def evaluate(
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
@@ -274,12 +275,13 @@ class Learner:
         steps: str = "steps",
     ) -> dict:
         """Arguments for Keras: arrays in batches, or an adapted source of batches."""
-        if kwargs.pop("batch_size", None) not in (None, self._batch_size):
-            raise ValidationError(
-                f"The size of batches is the simulator's minibatch_size, "
-                f"{self._batch_size}. Make the simulator with another one.",
-                attr="batch_size",
-            )
+        for argument in ("batch_size", "validation_batch_size"):
+            if kwargs.pop(argument, None) not in (None, self._batch_size):
+                raise ValidationError(
+                    f"The size of batches is the simulator's minibatch_size, "
+                    f"{self._batch_size}. Make the simulator with another one.",
+                    attr=argument,
+                )
         adapted = adapt(x, self._convert(n_steps))
         if adapted is not None:
             source, count = adapted
@@ -287,18 +289,25 @@ class Learner:
                 kwargs.setdefault("shuffle", False)  # Keras warns that it cannot
             return {"x": source, **({steps: count} if count else {}), **kwargs}
         if y is None:
-            x = self._inputs.complete(x, n_steps, self._batch_size)
-            return {"x": x, "y": y, "batch_size": self._batch_size, **kwargs}
-        weight = kwargs.pop("sample_weight", None)
-        prepared = self._prepare(x, y, weight, n_steps=n_steps)
-        names = ("x", "y", "sample_weight")
-        given = dict(zip(names, prepared, strict=False))
-        return {**given, "batch_size": self._batch_size, **kwargs}
+            parts: tuple = (self._inputs.complete(x, n_steps, self._batch_size),)
+        else:
+            weight = kwargs.pop("sample_weight", None)
+            parts = self._prepare(x, y, weight, n_steps=n_steps)
+        if share := kwargs.pop("validation_split", None):
+            parts, held_out = split(parts, share)
+            kwargs["validation_data"] = ArrayBatches(held_out, self._batch_size)
+        if steps == "steps_per_epoch":
+            shuffle = kwargs.pop("shuffle", True)
+            kwargs["shuffle"] = False  # not the batches as well
+        else:
+            shuffle = False
+        return {"x": ArrayBatches(parts, self._batch_size, shuffle), **kwargs}
 
     def _validation(self, data: Any, n_steps: int | None) -> tuple[Any, int | None]:
         """What to give to Keras for validation, and its number of batches."""
         if isinstance(data, (tuple, list)) and len(data) in (2, 3):
-            return self._prepare(*data, n_steps=n_steps), None
+            prepared = self._prepare(*data, n_steps=n_steps)
+            return ArrayBatches(prepared, self._batch_size), None
         adapted = adapt(data, self._convert(n_steps))
         if adapted is None:
             raise ValidationError(
