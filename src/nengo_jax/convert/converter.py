@@ -1,0 +1,200 @@
+"""The Converter: a Keras model becomes a nengo network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nengo
+from nengo.synapses import SynapseParam
+
+from .activations import check_swaps
+from .graph import read_graph
+from .keys import KerasMapping
+from .network import make_network
+from .records import Converted, Options
+from .scaling import check_scales
+from .table import TABLE, Table
+from .verify import verify
+
+
+class Converter:
+    """Converts a Keras model to a ``nengo.Network``.
+
+    Layers become connections, nodes and populations of neurons. What connections cannot
+    compute, such as a product of two inputs, becomes a
+    :class:`~nengo_jax.TensorNode` that computes exactly what Keras does; so does, with
+    a warning, every layer that the Converter does not know. Weights are copied, so
+    model and network do not change each other.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or functional, of layers, functions of ``keras.ops``, and models.
+    allow_fallback : bool
+        Whether a layer that cannot be converted becomes a TensorNode. False: it is an
+        error.
+    inference_only : bool
+        Whether the network is never trained. What matters in training only, such as
+        dropout and regularizers, is then left away, and BatchNormalization becomes part
+        of the layer before it.
+    max_to_avg_pool : bool
+        Whether maxima in pooling layers are replaced by averages, which spikes can be
+        averaged by.
+    split_shared_weights : bool
+        Whether a layer that is called several times is copied for each call. Otherwise
+        it is an error.
+    swap_activations : dict or None
+        Activations to replace: from a Keras activation function, its name or a neuron
+        type to one of these, as in ``{"relu": nengo.SpikingRectifiedLinear()}``.
+    scale_firing_rates : float, dict or None
+        Factor on firing rates, for all layers, or by layer; in a dictionary also an
+        array with one factor for each channel. Gains are multiplied by it and
+        amplitudes divided, so rectified linear neurons give the same as before.
+    synapse : nengo.synapses.Synapse, float or None
+        Filter on connections out of neurons, and on probes of neurons.
+    temporal_model : bool
+        Whether the first axis after the batch is time, which the simulation unrolls.
+    table : mapping of type to Rule, or None
+        Which layer is converted how; None is :data:`~nengo_jax.convert.TABLE`.
+
+    Attributes
+    ----------
+    model : keras.Model
+        As given.
+    net : nengo.Network
+    inputs : KerasMapping
+        The nodes to feed, by input tensor or layer of the model.
+    outputs : KerasMapping
+        The probes, by output tensor or layer of the model.
+    layers : KerasMapping
+        The object that gives the output of each layer, a node or neurons.
+    calls : list of Converted
+        What became of each call of a layer, in the order of the network.
+
+    Raises
+    ------
+    TypeError
+        If this is no Keras model, or a layer cannot be converted.
+    ValueError
+        If the shape of an input is not known, weights are shared, or an argument does
+        not fit the model.
+
+    Examples
+    --------
+    >>> import keras, nengo, nengo_jax
+    >>> from nengo_jax.convert import Converter
+    >>> model = keras.Sequential(
+    ...     [
+    ...         keras.Input((28, 28, 1)),
+    ...         keras.layers.Conv2D(4, 3, activation="relu"),
+    ...         keras.layers.Flatten(),
+    ...         keras.layers.Dense(10),
+    ...     ]
+    ... )
+    >>> converter = Converter(model)
+    >>> converter.verify()
+    True
+    >>> spiking = Converter(
+    ...     model,
+    ...     swap_activations={"relu": nengo.SpikingRectifiedLinear()},
+    ...     scale_firing_rates=100,
+    ...     synapse=0.005,
+    ... )
+    >>> spiking.layers[model.layers[0]].size_out
+    2704
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        allow_fallback: bool = True,
+        inference_only: bool = False,
+        max_to_avg_pool: bool = False,
+        split_shared_weights: bool = False,
+        swap_activations: Any = None,
+        scale_firing_rates: Any = None,
+        synapse: Any = None,
+        temporal_model: bool = False,
+        *,
+        table: Table | None = None,
+    ):
+        graph = read_graph(model, temporal=temporal_model)
+        options = Options(
+            allow_fallback,
+            inference_only,
+            max_to_avg_pool,
+            split_shared_weights,
+            check_swaps(swap_activations),
+            check_scales(scale_firing_rates, set(graph.layers)),
+            _check_synapse(synapse),
+            temporal_model,
+        )
+        self.model = model
+        self.options = options
+        made = make_network(
+            graph, options, TABLE if table is None else table, model.name
+        )
+        self.net: nengo.Network = made.net
+        self.calls: list[Converted] = made.calls
+        objects = {value: source.obj for value, source in made.sources.items()}
+        nodes = {value: objects[value] for value in graph.inputs}
+        self.inputs = KerasMapping(graph, nodes, "inputs")
+        self.outputs = KerasMapping(graph, made.probes, "outputs")
+        self.layers = KerasMapping(graph, objects, "layers")
+        self._ends = (
+            list(nodes.values()),
+            [made.probes[value] for value in graph.outputs],
+        )
+
+    def verify(
+        self,
+        training: bool = False,
+        inputs: Any = None,
+        atol: float = 1e-8,
+        rtol: float = 1e-5,
+    ) -> bool:
+        """Check that the network gives what the Keras model gives.
+
+        This makes sense for rates: spikes and synapses give something else on purpose.
+
+        Parameters
+        ----------
+        training : bool
+            Whether to compare after three epochs of training as well, with SGD at a
+            learning rate of 0.1 towards ones. The model is not changed.
+        inputs : array, or structure of arrays as the model takes it, or None
+            None: a batch of two with random numbers in [-1, 1], of ten steps in a
+            temporal model.
+        atol, rtol : float
+            A difference of ``atol + rtol * m`` is allowed, where m is the largest
+            absolute value of the output.
+
+        Returns
+        -------
+        bool
+            True.
+
+        Raises
+        ------
+        ValueError
+            If outputs differ, or the numbers of trainable parameters do; or if the
+            inputs do not fit the model.
+        """
+        nodes, probes = self._ends
+        verify(
+            self.model,
+            self.net,
+            nodes,
+            probes,
+            training=training,
+            inputs=inputs,
+            temporal=self.options.temporal,
+            atol=atol,
+            rtol=rtol,
+        )
+        return True
+
+
+def _check_synapse(synapse: Any) -> Any:
+    """Return a synapse, or None, as nengo's own parameters do."""
+    return SynapseParam("synapse").coerce(None, synapse)

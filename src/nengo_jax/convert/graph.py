@@ -1,0 +1,192 @@
+"""A Keras model as a plain list of layer calls.
+
+Sequential and functional models, nested to any depth, become calls in an order in which
+each one comes after those whose outputs it takes. A call of a nested model is replaced
+by the calls inside it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from keras.src.models.functional import Functional
+
+from .records import LayerCall, Shape, Value
+
+
+@dataclass(eq=False)
+class Graph:
+    """The calls of a model.
+
+    Attributes
+    ----------
+    inputs, outputs : list of Value
+        In the order of ``model.inputs`` and ``model.outputs``.
+    calls : list of LayerCall
+    values : dict of int to list of Value
+        By the ``id`` of a Keras tensor: several if a nested model is called more than
+        once.
+    layers : dict of Layer to list of tuple of Value
+        The outputs of each call of a layer, an input layer or a nested model.
+    """
+
+    inputs: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    calls: list[LayerCall] = field(default_factory=list)
+    values: dict[int, list[Value]] = field(default_factory=dict)
+    layers: dict[Any, list[tuple[Value, ...]]] = field(default_factory=dict)
+
+
+def read_graph(model: Any, *, temporal: bool = False) -> Graph:
+    """List the calls of a model.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or functional.
+    temporal : bool
+        Whether the first axis after the batch is time, which the simulation unrolls.
+
+    Raises
+    ------
+    TypeError
+        If it is no Keras model, or a model without a graph.
+    ValueError
+        If it has not been built, or a shape is not known.
+    """
+    check_model(model)
+    graph, reader = Graph(), _Reader(temporal)
+    functional = functional_of(model)
+    graph.inputs = [reader.value(tensor, graph) for tensor in functional.inputs]
+    for value in graph.inputs:
+        operation = value.tensor._keras_history.operation
+        if isinstance(operation, keras.layers.InputLayer):
+            graph.layers.setdefault(operation, []).append((value,))
+    graph.outputs = reader.read(functional, graph.inputs, graph)
+    return graph
+
+
+def check_model(model: Any) -> None:
+    """Raise TypeError or ValueError unless a model has a graph of layers."""
+    if not isinstance(model, keras.Model):
+        advice = (
+            " Load it first: keras.models.load_model(path)."
+            if isinstance(model, str) or "__fspath__" in dir(model)
+            else ""
+        )
+        raise TypeError(
+            f"The Converter takes a Keras model (got {type(model).__name__} "
+            f"{model!r}).{advice}"
+        )
+    if isinstance(model, keras.Sequential) and functional_of(model) is None:
+        raise ValueError(
+            f"The Sequential model {model.name!r} has not been built, so the shapes of "
+            "its layers are not known. Begin it with keras.Input(shape), or call "
+            "model.build((None, *shape))."
+        )
+    if not is_graph(model):
+        raise TypeError(
+            f"{type(model).__name__} {model.name!r} computes with a call method of its "
+            "own, so its layers cannot be seen. Make it of layers, as "
+            "keras.Model(inputs, outputs) or keras.Sequential(...)."
+        )
+
+
+def is_graph(operation: Any) -> bool:
+    """Whether an operation is a model whose layers are known."""
+    kind = type(operation)
+    if isinstance(operation, keras.Sequential):
+        return kind.call is keras.Sequential.call
+    return isinstance(operation, Functional) and kind.call is Functional.call
+
+
+def functional_of(model: Any) -> Any:
+    """Return the functional form of a model; None for an unbuilt Sequential one."""
+    return model._functional if isinstance(model, keras.Sequential) else model
+
+
+class _Reader:
+    """Reads models; counts calls of layers, whose labels depend on it."""
+
+    def __init__(self, temporal: bool):
+        self._temporal = temporal
+        self._count: Counter[Any] = Counter()
+
+    def value(self, tensor: Any, graph: Graph) -> Value:
+        value = Value(tensor, self._shape(tensor))
+        graph.values.setdefault(id(tensor), []).append(value)
+        return value
+
+    def label(self, layer: Any) -> str:
+        number = self._count[layer]
+        self._count[layer] += 1
+        return f"{layer.name}.{number}" if number else layer.name
+
+    def read(
+        self,
+        model: Any,
+        inputs: Sequence[Value],
+        graph: Graph,
+        networks: tuple[str, ...] = (),
+        training: bool | None = None,
+    ) -> list[Value]:
+        """Add the calls inside a model; return the values of its outputs."""
+        model = functional_of(model)
+        known = {
+            id(tensor): value
+            for tensor, value in zip(model.inputs, inputs, strict=True)
+        }
+        for node in _nodes(model):
+            if all(id(tensor) in known for tensor in node.outputs):
+                continue  # an input
+            layer = node.operation
+            label = self.label(layer)
+            given = tuple(known[id(t)] for t in node.arguments.keras_tensors)
+            wanted = node.arguments.kwargs.get("training", training)
+            if is_graph(layer):
+                inner = (*networks, label)
+                outputs = tuple(self.read(layer, given, graph, inner, wanted))
+                for tensor, value in zip(node.outputs, outputs, strict=True):
+                    graph.values.setdefault(id(tensor), []).append(value)
+            else:
+                outputs = tuple(self.value(tensor, graph) for tensor in node.outputs)
+                call = LayerCall(
+                    layer, label, given, outputs, node.arguments, wanted, networks
+                )
+                graph.calls.append(call)
+            graph.layers.setdefault(layer, []).append(outputs)
+            known.update(
+                (id(tensor), value)
+                for tensor, value in zip(node.outputs, outputs, strict=True)
+            )
+        return [known[id(tensor)] for tensor in model.outputs]
+
+    def _shape(self, tensor: Any) -> Shape:
+        shape = tuple(tensor.shape[2:] if self._temporal else tensor.shape[1:])
+        if self._temporal and len(tensor.shape) < 2:
+            raise ValueError(
+                f"With temporal_model=True every tensor has an axis of time after that "
+                f"of the batch, but {tensor.name!r} has shape {tuple(tensor.shape)}."
+            )
+        if None in shape:
+            advice = (
+                "Give all axes after that of time a length."
+                if self._temporal
+                else "Give all axes after that of the batch a length, in keras.Input. "
+                "If the unknown axis is time, use temporal_model=True."
+            )
+            raise ValueError(
+                f"The size of {tensor.name!r} is not known: its shape is "
+                f"{tuple(tensor.shape)}. {advice}"
+            )
+        return shape or (1,)
+
+
+def _nodes(model: Any) -> Iterable[Any]:
+    """The calls in a functional model, each after those that it depends on."""
+    depths = model._nodes_by_depth
+    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]

@@ -1,0 +1,177 @@
+"""Makes a network of the calls of a model, one rule for each call."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import nengo
+import numpy as np
+from nengo.ensemble import Neurons
+
+from ..options import configure_settings
+from .activations import describe
+from .fallback import convert_exact
+from .graph import Graph
+from .records import Converted, LayerCall, Options, Source, Value
+from .table import Rule, Table, rule_of
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A network, and where the values of the model are in it.
+
+    Attributes
+    ----------
+    net : nengo.Network
+    calls : list of Converted
+    sources : dict of Value to Source
+    probes : dict of Value to Probe
+    networks : dict of tuple of str to Network
+        Networks of nested models by their labels; the whole network by ().
+    """
+
+    net: nengo.Network
+    calls: list[Converted]
+    sources: dict[Value, Source]
+    probes: dict[Value, nengo.Probe]
+    networks: dict[tuple[str, ...], nengo.Network]
+
+
+def choose_rules(graph: Graph, options: Options, table: Table) -> list[Rule | str]:
+    """Return for each call its rule, or the reason why there is none that fits.
+
+    Raises
+    ------
+    ValueError
+        If weights are shared between calls.
+    TypeError
+        If a layer has to fall back, but must not or cannot.
+    """
+    _check_shared(graph, options)
+    return [_choose_rule(call, options, table) for call in graph.calls]
+
+
+def _check_shared(graph: Graph, options: Options) -> None:
+    if options.split_shared_weights:
+        return
+    for layer, outputs in graph.layers.items():
+        if len(outputs) > 1 and isinstance(layer, keras.Layer) and layer.weights:
+            raise ValueError(
+                f"The layer {layer.name!r} is called {len(outputs)} times, so its "
+                "weights are shared, but connections of nengo have weights of their "
+                "own. split_shared_weights=True makes a copy for each call; they are "
+                "then trained apart."
+            )
+
+
+def _choose_rule(call: LayerCall, options: Options, table: Table) -> Rule | str:
+    rule = rule_of(call.layer, table)
+    kind = type(call.layer).__name__
+    if options.temporal and rule is not None and not rule.each_step:
+        raise TypeError(
+            f"{call.label} ({kind}) would join time steps, but with "
+            "temporal_model=True each layer sees one step at a time. Wrap it in "
+            "keras.layers.TimeDistributed to apply it to each step."
+        )
+    if rule is not None:
+        reason = rule.refuse(call, options)
+        if reason is None:
+            return rule
+    elif isinstance(call.layer, keras.Layer):
+        reason = f"the Converter knows no {kind} layers"
+    else:  # an operation, such as keras.ops.exp, has no weights
+        return Rule(convert_exact)
+    if not options.allow_fallback:
+        raise TypeError(
+            f"{call.label} ({kind}) cannot be converted to nengo objects: {reason}. "
+            "With allow_fallback=True it becomes a TensorNode that holds the layer."
+        )
+    return reason
+
+
+def make_network(
+    graph: Graph, options: Options, table: Table, label: str | None
+) -> Conversion:
+    """Make a network of a graph.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If something cannot be converted. All calls are looked at before the first
+        object is made.
+    """
+    rules = choose_rules(graph, options, table)
+    net = nengo.Network(label=label)
+    result = Conversion(net, [], {}, {}, {(): net})
+    with net:
+        configure_settings(trainable=False)
+        if options.inference_only:
+            configure_settings(inference_only=True)
+        for value in graph.inputs:
+            result.sources[value] = Source(_input_node(value), value.shape)
+    for call, rule in zip(graph.calls, rules, strict=True):
+        with _inside(result.networks, call.networks):
+            converted = _convert(call, rule, result.sources, options)
+        result.calls.append(converted)
+        result.sources.update(zip(call.outputs, converted.outputs, strict=True))
+    _warn_of_unused(result.calls, options)
+    with net:
+        for value in dict.fromkeys(graph.outputs):
+            result.probes[value] = _probe(value, result.sources[value].obj, options)
+    return result
+
+
+def _convert(
+    call: LayerCall, rule: Rule | str, known: dict[Value, Source], options: Options
+) -> Converted:
+    sources = tuple(known[value] for value in call.inputs)
+    if isinstance(rule, Rule):
+        return rule.convert(call, sources, options)
+    warnings.warn(
+        f"{call.label} ({type(call.layer).__name__}) becomes a TensorNode that holds "
+        f"the Keras layer: {rule}.",
+        stacklevel=2,
+    )
+    return replace(convert_exact(call, sources, options), native=False)
+
+
+@contextmanager
+def _inside(
+    networks: dict[tuple[str, ...], nengo.Network], path: tuple[str, ...]
+) -> Iterator[None]:
+    """Enter the network of a nested model; it is made when it is first entered."""
+    with ExitStack() as stack:
+        for length in range(len(path) + 1):
+            inner = path[:length]
+            if inner not in networks:
+                networks[inner] = nengo.Network(label=inner[-1])
+            stack.enter_context(networks[inner])
+        yield
+
+
+def _input_node(value: Value) -> nengo.Node:
+    operation = value.tensor._keras_history.operation
+    return nengo.Node(np.zeros(math.prod(value.shape)), label=operation.name)
+
+
+def _probe(value: Value, obj: Any, options: Options) -> nengo.Probe:
+    synapse = options.synapse if isinstance(obj, Neurons) else None
+    name = value.tensor._keras_history.operation.name
+    return nengo.Probe(obj, synapse=synapse, label=f"{name}.output")
+
+
+def _warn_of_unused(calls: list[Converted], options: Options) -> None:
+    used = {key for converted in calls for key in converted.swaps}
+    unused = [key for key in options.swaps if key not in used]
+    if unused:
+        warnings.warn(
+            "No layer uses these activations of swap_activations: "
+            f"{', '.join(map(describe, unused))}.",
+            stacklevel=2,
+        )

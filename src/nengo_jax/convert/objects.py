@@ -1,0 +1,198 @@
+"""Makes the nengo objects that layers consist of: connections, biases, populations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import keras
+import nengo
+import numpy as np
+from nengo import Connection, Ensemble, Network, Node
+from nengo.ensemble import Neurons
+from nengo.neurons import NeuronType
+
+from ..nodes import TensorNode
+from .activations import Activation
+from .records import LayerCall, Options, Shape, Source
+from .scaling import Scale, scale_neurons, scale_of
+
+
+def connect(
+    source: Any,
+    target: Any,
+    label: str,
+    options: Options,
+    *,
+    transform: Any = None,
+    trainable: bool = False,
+) -> Connection:
+    """Connect two objects; values of neurons pass the synapse, all others do not.
+
+    Parameters
+    ----------
+    source, target : Node, Neurons or a slice of one
+    label : str
+    options : Options
+    transform : nengo Transform, number, array or None
+    trainable : bool
+        Whether its weights are trained.
+    """
+    origin = source.obj if isinstance(source, nengo.base.ObjView) else source
+    synapse = options.synapse if isinstance(origin, Neurons) else None
+    made = Connection(source, target, transform=transform, synapse=synapse, label=label)
+    if trainable and not options.inference_only:
+        Network.context[0].config[made].trainable = True
+    return made
+
+
+def passthrough(label: str, shape: Shape) -> Node:
+    """Make a node that sums what it gets."""
+    return Node(size_in=math.prod(shape), label=label)
+
+
+def add_bias(
+    target: Any,
+    bias: np.ndarray,
+    shape: Shape,
+    channel_axis: int,
+    label: str,
+    options: Options,
+    *,
+    trainable: bool,
+) -> Connection:
+    """Connect a node of ones to an object, with one trained weight for each channel.
+
+    The weights are the biases. They do not depend on gains, and are shared by all
+    elements of a channel: a convolution with a kernel of size 1.
+
+    Parameters
+    ----------
+    target : Node or Neurons
+        Has the elements of ``shape``.
+    bias : ndarray, shape (channels,)
+    shape : tuple of int
+    channel_axis : int
+        The first or the last.
+    label : str
+        Of the layer.
+    options : Options
+    trainable : bool
+    """
+    channels = len(bias)
+    positions = math.prod(shape) // channels
+    one = Node(np.ones(positions), label=f"{label}.one")
+    if positions == 1:
+        transform = nengo.Dense((channels, 1), init=bias.reshape(channels, 1))
+    else:
+        last = channel_axis == -1
+        transform = nengo.Convolution(
+            channels,
+            (positions, 1) if last else (1, positions),
+            kernel_size=(1,),
+            strides=(1,),
+            channels_last=last,
+            init=bias.reshape(1, 1, channels),
+        )
+    return connect(
+        one,
+        target,
+        f"{label}.bias",
+        options,
+        transform=transform,
+        trainable=trainable,
+    )
+
+
+class Population(NamedTuple):
+    """An activation in the network.
+
+    Attributes
+    ----------
+    target : Node or Neurons
+        What the input of the activation has to be connected to.
+    output : Source
+    neurons : Neurons or None
+    rescale : Connection or None
+        Undoes a scale that differs between channels.
+    scale : float or ndarray
+    """
+
+    target: Any
+    output: Source
+    neurons: Neurons | None = None
+    rescale: Connection | None = None
+    scale: Scale = 1.0
+
+
+def make_population(
+    call: LayerCall,
+    activation: Activation,
+    shape: Shape,
+    channel_axis: int,
+    options: Options,
+) -> Population:
+    """Make the object that computes an activation function.
+
+    Parameters
+    ----------
+    call : LayerCall
+    activation : Activation
+        A node for a linear one, neurons, or a TensorNode.
+    shape : tuple of int
+    channel_axis : int
+    options : Options
+    """
+    if activation.neurons is None:
+        node = _function_node(call.label, activation, shape)
+        return Population(node, Source(node, shape, channel_axis))
+    scale = scale_of(call, options, shape[channel_axis])
+    neurons = _make_neurons(call.label, activation.neurons, scale, shape, channel_axis)
+    if np.ndim(scale) == 0:
+        output = Source(neurons, shape, channel_axis)
+        return Population(neurons, output, neurons, None, scale)
+    node = passthrough(f"{call.label}.rescaled", shape)
+    inverse = per_element(1 / np.asarray(scale), shape, channel_axis)
+    size = math.prod(shape)
+    rescale = connect(
+        neurons,
+        node,
+        f"{call.label}.rescale",
+        options,
+        transform=nengo.Dense((size, size), init=inverse),
+    )
+    return Population(
+        neurons, Source(node, shape, channel_axis), neurons, rescale, scale
+    )
+
+
+def per_element(values: np.ndarray, shape: Shape, channel_axis: int) -> np.ndarray:
+    """Repeat one number for each channel for all elements, flattened."""
+    wide = np.ones(len(shape), int)
+    wide[channel_axis] = len(values)
+    return np.broadcast_to(values.reshape(wide), shape).reshape(-1)
+
+
+def _function_node(label: str, activation: Activation, shape: Shape) -> Node:
+    if activation.function is None:
+        return passthrough(label, shape)
+    layer = keras.layers.Activation(activation.function, name="activation")
+    return TensorNode(layer, shape_in=shape, pass_time=False, label=label)
+
+
+def _make_neurons(
+    label: str, kind: NeuronType, scale: Scale, shape: Shape, channel_axis: int
+) -> Neurons:
+    size = math.prod(shape)
+    gain = per_element(np.atleast_1d(scale), shape, channel_axis)
+    ensemble = Ensemble(
+        size,
+        1,
+        neuron_type=scale_neurons(kind, scale, label),
+        gain=np.array(gain, np.float64),
+        bias=np.zeros(size),
+        encoders=np.ones((size, 1)),
+        eval_points=np.zeros((1, 1)),  # nothing is decoded
+        label=label,
+    )
+    return ensemble.neurons

@@ -1,0 +1,130 @@
+"""Which layer is converted how.
+
+Each type of layer has a rule: a function that makes nengo objects, and a function that
+says why it cannot, if it cannot. A layer is found by its type, or by the type that it
+inherits ``call`` from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from keras import layers
+
+from .activation import convert_activation, refuse_function
+from .convolution import convert_convolution
+from .dense import convert_dense
+from .fallback import convert_exact
+from .linear import refuse_kernel
+from .merging import convert_concatenate, convert_sum, refuse_axis
+from .pooling import convert_global_pooling, convert_pooling, refuse_maximum
+from .records import Converted, LayerCall, Options, Source
+from .reshaping import (
+    convert_flatten,
+    convert_moved,
+    convert_same,
+)
+
+Convert = Callable[[LayerCall, tuple[Source, ...], Options], Converted]
+
+
+def never(call: LayerCall, options: Options) -> str | None:
+    """Refuse nothing."""
+    return None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one type of layer is converted.
+
+    Attributes
+    ----------
+    convert : callable
+        ``convert(call, sources, options) -> Converted``. Called inside the network that
+        the objects are to be part of. Changes nothing else.
+    refuse : callable
+        ``refuse(call, options) -> reason or None``: why this call has to fall back to a
+        TensorNode, if it has to.
+    each_step : bool
+        Whether the layer treats each time step alone, if there is an axis of time.
+    """
+
+    convert: Convert
+    refuse: Callable[[LayerCall, Options], str | None] = never
+    each_step: bool = True
+
+
+Table = Mapping[Any, Rule]
+
+_SUM = Rule(convert_sum)
+_CONVOLUTION = Rule(convert_convolution, refuse_kernel, each_step=False)
+_POOLING = Rule(convert_pooling, each_step=False)
+_MAXIMUM = Rule(convert_pooling, refuse_maximum, each_step=False)
+_GLOBAL = Rule(convert_global_pooling, each_step=False)
+_GLOBAL_MAXIMUM = Rule(convert_global_pooling, refuse_maximum, each_step=False)
+_ACTIVATION = Rule(convert_activation, refuse_function)
+_MOVED = Rule(convert_moved, each_step=False)
+_EXACT = Rule(convert_exact)
+
+TABLE: Table = MappingProxyType(
+    {
+        layers.Dense: Rule(convert_dense, refuse_kernel),
+        layers.Conv1D: _CONVOLUTION,
+        layers.Conv2D: _CONVOLUTION,
+        layers.Conv3D: _CONVOLUTION,
+        layers.Activation: _ACTIVATION,
+        layers.ReLU: _ACTIVATION,
+        layers.LeakyReLU: _ACTIVATION,
+        layers.Add: _SUM,
+        layers.Average: _SUM,
+        layers.Subtract: _SUM,
+        layers.Concatenate: Rule(convert_concatenate, refuse_axis),
+        layers.Flatten: Rule(convert_flatten, each_step=False),
+        layers.Reshape: Rule(convert_same, each_step=False),
+        layers.Identity: Rule(convert_same),
+        layers.Permute: _MOVED,
+        layers.RepeatVector: _MOVED,
+        layers.ZeroPadding1D: _MOVED,
+        layers.ZeroPadding2D: _MOVED,
+        layers.ZeroPadding3D: _MOVED,
+        layers.Cropping1D: _MOVED,
+        layers.Cropping2D: _MOVED,
+        layers.Cropping3D: _MOVED,
+        layers.UpSampling1D: _MOVED,
+        layers.UpSampling2D: _MOVED,
+        layers.UpSampling3D: _MOVED,
+        layers.AveragePooling1D: _POOLING,
+        layers.AveragePooling2D: _POOLING,
+        layers.AveragePooling3D: _POOLING,
+        layers.MaxPooling1D: _MAXIMUM,
+        layers.MaxPooling2D: _MAXIMUM,
+        layers.MaxPooling3D: _MAXIMUM,
+        layers.GlobalAveragePooling1D: _GLOBAL,
+        layers.GlobalAveragePooling2D: _GLOBAL,
+        layers.GlobalAveragePooling3D: _GLOBAL,
+        layers.GlobalMaxPooling1D: _GLOBAL_MAXIMUM,
+        layers.GlobalMaxPooling2D: _GLOBAL_MAXIMUM,
+        layers.GlobalMaxPooling3D: _GLOBAL_MAXIMUM,
+        layers.Multiply: _EXACT,
+        layers.Maximum: _EXACT,
+        layers.Minimum: _EXACT,
+        layers.Dot: _EXACT,
+        layers.Softmax: _EXACT,
+        layers.LayerNormalization: _EXACT,
+    }
+)
+
+
+def rule_of(layer: Any, table: Table) -> Rule | None:
+    """Return the rule for a layer, or None.
+
+    A subclass is what its parent is if it inherits ``call``.
+    """
+    kind = type(layer)
+    for parent in kind.__mro__:
+        if parent in table:
+            return table[parent] if kind.call is parent.call else None
+    return None
