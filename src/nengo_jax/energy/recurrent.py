@@ -1,0 +1,97 @@
+"""What recurrent layers take, in each step: a table of cells.
+
+A cell with n units sees its inputs and its own n outputs. Gates multiply element by
+element, and each of their non-linear functions counts as a neuron.
+
+=========== ===================== ============= =============
+cell        products, times       element-wise  neurons
+            n (inputs + n)
+=========== ===================== ============= =============
+SimpleRNN   1                                   n
+LSTM        4                     3 n           5 n
+GRU         3                     3 n           3 n
+=========== ===================== ============= =============
+
+Hidden states are values and no spikes, so all this happens in every step, on a spiking
+device too. If the number of steps is known from the shape, an inference takes them all;
+if it is None, ``timesteps_per_inference`` tells. The cells of :mod:`nengo_jax.layers`
+are in :mod:`.spiking`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from .spiking import SPIKING_CELLS
+from .stats import LayerCall, LayerStats, added, find_rule, scaled, steps_in
+
+
+def _nonlinear(activation: Any) -> bool:
+    return activation not in (None, keras.activations.linear)
+
+
+def _simple(cell: Any, inputs: int) -> LayerStats:
+    n = cell.units
+    neurons = n * _nonlinear(cell.activation)
+    return LayerStats(n * (inputs + n), neurons, every_step=True)
+
+
+def _lstm(cell: Any, inputs: int) -> LayerStats:
+    n = cell.units
+    gates, values = _nonlinear(cell.recurrent_activation), _nonlinear(cell.activation)
+    neurons = n * (3 * gates + 2 * values)
+    return LayerStats(4 * n * (inputs + n) + 3 * n, neurons, every_step=True)
+
+
+def _gru(cell: Any, inputs: int) -> LayerStats:
+    n = cell.units
+    gates, values = _nonlinear(cell.recurrent_activation), _nonlinear(cell.activation)
+    neurons = n * (2 * gates + values)
+    return LayerStats(3 * n * (inputs + n) + 3 * n, neurons, every_step=True)
+
+
+def _stacked(cell: Any, inputs: int) -> LayerStats | None:
+    total = LayerStats()
+    for inner in cell.cells:
+        stats = count_cell(inner, inputs)
+        if stats is None:
+            return None
+        total = added(total, stats)
+        inputs = inner.output_size
+    return total
+
+
+# Cell and size of its input -> what one step takes.
+CELLS: dict[type, Callable[[Any, int], LayerStats | None]] = {
+    keras.layers.SimpleRNNCell: _simple,
+    keras.layers.LSTMCell: _lstm,
+    keras.layers.GRUCell: _gru,
+    keras.layers.StackedRNNCells: _stacked,
+    **SPIKING_CELLS,
+}
+
+
+def count_cell(cell: Any, inputs: int) -> LayerStats | None:
+    """Count one step of a cell; None if it is not in the table."""
+    rule = find_rule(cell, CELLS)
+    return None if rule is None else rule(cell, inputs)
+
+
+def recurrent(layer: Any, call: LayerCall) -> LayerStats | None:
+    """All steps that the shape tells of, or one."""
+    shape = call.inputs[0]
+    inputs = math.prod(size for size in shape[2:] if size is not None)
+    return scaled(count_cell(layer.cell, inputs), steps_in(shape))
+
+
+def bidirectional(
+    layer: keras.layers.Bidirectional, call: LayerCall
+) -> LayerStats | None:
+    """Both directions."""
+    forward = recurrent(layer.forward_layer, call)
+    backward = recurrent(layer.backward_layer, call)
+    return None if forward is None or backward is None else added(forward, backward)
