@@ -21,7 +21,8 @@ from .compiler import CONSTANTS, Compiled, Sampler
 from .compiler.seeds import seed_layers
 from .core import Group, Role
 from .feeder import Data, Feeder
-from .runtime.stages import Call, HostLoop, call_group
+from .runtime.host import Call, call_group
+from .runtime.stages import HostLoop
 from .runtime.unroll import Inputs, compile_chunk, sample_rows
 
 _CHUNK_BYTES = 32 * 2**20  # samples and inputs that may lie on the device at a time
@@ -112,18 +113,30 @@ class Engine:
         seeded = seed_layers(program.initial, self.compiled.seeds, layout, seed)
         for name, value in seeded.items():
             self.poke(name, value)
-        self.samplers, self.calls = [], []
-        for element in range(self.examples):
-            rng = np.random.RandomState((seed + element) % _SEEDS)
-            samplers, calls = {}, {}
-            for starter in self.compiled.starters:
-                started = starter.start(rng, element)
-                if starter.source is not None:
-                    samplers[starter.source] = started
-                if starter.call is not None:
-                    calls[starter.call] = started
-            self.samplers.append(samplers)
-            self.calls.append(calls)
+        started = [self._start_example(element) for element in range(self.examples)]
+        self.samplers = [samplers for samplers, _ in started]
+        self.calls = [calls for _, calls in started]
+
+    def _start_example(self, element: int) -> tuple[dict, dict]:
+        """Start the processes and host operators of one example, by number."""
+        rng = np.random.RandomState((self._seed + element) % _SEEDS)
+        samplers: dict[int, Sampler] = {}
+        calls: dict[int, Call] = {}
+        for starter in self.compiled.starters:
+            started = starter.start(rng, element)
+            if starter.source is not None:
+                samplers[starter.source] = started
+            if starter.call is not None:
+                calls[starter.call] = started
+        return samplers, calls
+
+    def copy_calls(self) -> list[dict[int, Call]]:
+        """Return copies of the host operators of all examples, as they are now."""
+        copies = [self._start_example(element)[1] for element in range(self.examples)]
+        for mine, own in zip(self.calls, copies, strict=True):
+            for number, call in own.items():
+                call.follow(mine[number])
+        return copies
 
     def source_values(
         self, signal: Signal, examples: int, first: int, steps: int

@@ -19,6 +19,7 @@ from nengo.exceptions import ValidationError
 from .compiler import CONSTANTS, INPUTS, Compiled
 from .core import Program
 from .options import AUTOMATIC, Options
+from .runtime.callbacks import CALLED, called
 from .runtime.sequence import choose_segments, run_sequence
 from .runtime.step import Memory
 from .runtime.unroll import Inputs
@@ -105,6 +106,7 @@ class Forward:
         first: Array,
         steps: int,
         examples: int = 1,
+        example: Array | int = 0,
     ) -> Result:
         """Run one example.
 
@@ -121,6 +123,8 @@ class Forward:
         steps : int
         examples : int
             Number of examples at a time, to estimate memory.
+        example : Array of int, shape ()
+            Which of them this is, for Python that is called in each step.
 
         Raises
         ------
@@ -134,14 +138,19 @@ class Forward:
                 "constant have to be given.",
                 attr="inputs",
             )
+        inputs = self._blocks(constants, given, first, steps)
         every = self._options.checkpoint_every
         if every == AUTOMATIC:
             every = choose_segments(self._program, steps, examples)
+        if CALLED in self._program.blocks:
+            place = {CALLED: called(first, steps, example)}
+            inputs = Inputs(inputs.held, {**inputs.sequences, **place})
+            every = None  # so that Python is called once
         state, samples = run_sequence(
             self._program,
             params,
             state,
-            self._blocks(constants, given, first, steps),
+            inputs,
             steps,
             checkpoint_every=every if isinstance(every, int) else None,
             truncation=self._options.truncation,

@@ -540,14 +540,6 @@ def test_inference_only(data):
             sim.fit(x, {"p": y})
 
 
-def test_python_in_the_network():
-    with nengo.Network() as network:
-        node = nengo.Node(lambda t, x: x, size_in=1)
-        nengo.Probe(node)
-    with simulator(network) as sim, pytest.raises(SimulationError, match="Python"):
-        sim.predict(n_steps=2)
-
-
 @pytest.mark.parametrize(
     ("settings", "error", "match"),
     [

@@ -89,6 +89,10 @@ class HostFunction:
             return ()
         return (np.array(check_result(self._fn, value, self._shape), ndmin=1),)
 
+    def follow(self, other: HostFunction) -> None:
+        """Go on from where another has come to, and leave it there."""
+        self._fn = replicate(other._fn, 1)
+
 
 class HostOperator:
     """Any operator of one example, run by its own ``make_step`` on NumPy buffers."""
@@ -116,6 +120,11 @@ class HostOperator:
                 self.signals[signal][...] = value
         self._step()
         return tuple(np.array(self.signals[s]) for s in self._writes)
+
+    def follow(self, other: HostOperator) -> None:
+        """Take over the signals of another; what its code remembers stays unknown."""
+        for signal, value in other.signals.items():
+            self.signals[signal][...] = value
 
 
 def _allocate(signals: SignalDict, base: Signal) -> None:

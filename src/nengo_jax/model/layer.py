@@ -24,6 +24,7 @@ from ..core import Role
 from ..forward import Forward, Names
 from ..functional import training_of
 from ..options import Options, keeps_history
+from ..runtime.callbacks import Python, with_callbacks
 from ..runtime.step import state_axes
 from .layer_weights import constraint_of, layer_weights
 
@@ -44,6 +45,8 @@ class NetworkLayer(keras.layers.Layer):
     batch_size : int or None
         Number of examples whose states are kept apart. None: all examples of all calls
         start from the same state.
+    python : callable or None
+        Runs the parts of the network that are Python; see ``runtime/callbacks.py``.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class NetworkLayer(keras.layers.Layer):
         names: Names,
         options: Options,
         batch_size: int | None = None,
+        python: Python | None = None,
         **kwargs: Any,
     ):
         super().__init__(dtype=compiled.layout.dtype.name, name=NAME, **kwargs)
@@ -68,6 +72,8 @@ class NetworkLayer(keras.layers.Layer):
             if not options.inference_only
             else {False: compiled.for_training(None)}
         )
+        if python is not None:
+            forms = {key: with_callbacks(form, python) for key, form in forms.items()}
         self._forms = {
             training: Forward(model, compiled, program, names, options)
             for training, program in forms.items()
@@ -147,13 +153,15 @@ class NetworkLayer(keras.layers.Layer):
         constants = self.blocks[CONSTANTS].value if CONSTANTS in self.blocks else None
         first = self.step_count.value
 
-        def one(state: dict, given: dict) -> tuple[Mapping, dict]:
-            result = form.run(params, state, constants, given, first, steps, examples)
+        def one(state: dict, given: dict, number: Array) -> tuple[Mapping, dict]:
+            result = form.run(
+                params, state, constants, given, first, steps, examples, number
+            )
             return result.state, result.outputs
 
         axes = state_axes(self._program)
-        run = jax.vmap(one, (axes, 0), (axes, 0), axis_size=examples)
-        after, outputs = run(state, given)
+        run = jax.vmap(one, (axes, 0, 0), (axes, 0))
+        after, outputs = run(state, given, jnp.arange(examples))
         self._write_state(after, examples, steps)
         for weight in self.layer_weights:
             if weight.regularizer is not None:

@@ -6,7 +6,8 @@ Keras works on its own copy of the parameters (``exchange.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from inspect import isgenerator
 from typing import Any
 
@@ -27,6 +28,7 @@ from .inputs import Arrays, Inputs
 from .layer import STEPS, NetworkLayer, NetworkModel
 from .names import by_name, name_objects
 from .optimizer import check_saved, load_optimizer, save_optimizer
+from .python import PythonParts
 from .sources import adapt
 from .watch import StopAtNaN, Synchronize
 
@@ -45,10 +47,6 @@ class Learner:
     refresh : callable
         Called when parameters or states have changed.
 
-    Raises
-    ------
-    SimulationError
-        If some part of the network can only run as Python.
     """
 
     def __init__(
@@ -69,10 +67,17 @@ class Learner:
         self._losses: dict[str, Any] = {}
         self._targets: dict[str, Any] = {}  # losses, and None for metrics alone
         self._batch_size = engine.examples
-        refuse_host(engine.compiled.program, SimulationError)
+        self._python = PythonParts(engine)
+        on_host = engine.compiled.program.on_host
         with keras_context(self._engine):
             layer = NetworkLayer(
-                network, model, engine.compiled, self.names, options, self._batch_size
+                network,
+                model,
+                engine.compiled,
+                self.names,
+                options,
+                self._batch_size,
+                self._python if on_host else None,
             )
             self.layer = layer
             self.model = NetworkModel(layer)
@@ -135,7 +140,7 @@ class Learner:
         **kwargs: Any,
     ) -> Any:
         """Train; see :meth:`nengo_jax.Simulator.fit`."""
-        self._check_loss()
+        self._check_training()
         if validation_data is not None:
             validation_data, count = self._validation(validation_data, n_steps)
             if count is not None:
@@ -144,7 +149,7 @@ class Learner:
             [Synchronize(self._exchange.synchronize), StopAtNaN(list(self._losses))],
             callbacks,
         )
-        with self._exchange.call(stateful):
+        with self._call(stateful):
             arguments = self._arguments(x, y, n_steps, kwargs, "steps_per_epoch")
             if validation_data is not None:
                 arguments["validation_data"] = validation_data
@@ -154,7 +159,7 @@ class Learner:
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> dict[str, float]:
         """Compute losses and metrics; see :meth:`nengo_jax.Simulator.evaluate`."""
-        with self._exchange.call(stateful):
+        with self._call(stateful):
             arguments = self._arguments(x, y, n_steps, kwargs)
             return self.model.evaluate(**arguments, return_dict=True)
 
@@ -162,7 +167,7 @@ class Learner:
         self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> dict[Probe, np.ndarray]:
         """Return what the probes see; see :meth:`nengo_jax.Simulator.predict`."""
-        with self._exchange.call(stateful):
+        with self._call(stateful):
             arguments = self._arguments(x, None, n_steps, kwargs)
             arguments.pop("y", None)
             outputs = self.model.predict(**arguments)
@@ -172,8 +177,8 @@ class Learner:
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> dict[str, float]:
         """Make one step of training with all examples."""
-        self._check_loss()
-        with self._exchange.call(stateful):
+        self._check_training()
+        with self._call(stateful):
             sample_weight = kwargs.pop("sample_weight", None)
             x, y, *weights = self._prepare(x, y, sample_weight, n_steps=n_steps)
             self._check_one_batch(x)
@@ -183,7 +188,7 @@ class Learner:
         self, x: Any, n_steps: int | None, stateful: bool
     ) -> dict[Probe, np.ndarray]:
         """Return what the probes see, for one batch."""
-        with self._exchange.call(stateful):
+        with self._call(stateful):
             x = self._inputs.complete(x, n_steps, self._batch_size)
             self._check_one_batch(x)
             outputs = self.model.predict_on_batch(x)
@@ -193,6 +198,7 @@ class Learner:
         self, inputs: Any, outputs: Any, atol: float, rtol: float
     ) -> dict[Probe, dict[str, np.ndarray]]:
         """Compare gradients; see :meth:`nengo_jax.Simulator.check_gradients`."""
+        refuse_host(self._engine.compiled.program, SimulationError)
         if inputs is None:
             nodes = self.layer.inputs_taken
             inputs = {
@@ -263,6 +269,12 @@ class Learner:
             with keras_context(self._engine):
                 optimizer.build(self.model.trainable_variables)
         return optimizer
+
+    @contextmanager
+    def _call(self, stateful: bool) -> Iterator[None]:
+        """Prepare all for a call of Keras, and take back what it changed."""
+        with self._python.call(stateful), self._exchange.call(stateful):
+            yield
 
     # -- what goes in
 
@@ -346,7 +358,7 @@ class Learner:
             return inputs, targets
         return inputs, targets, self._inputs.weights(sample_weight, targets)
 
-    def _check_loss(self) -> None:
+    def _check_training(self) -> None:
         if self._options.inference_only:
             raise SimulationError(
                 "The network was configured with inference_only=True, so it cannot be "
@@ -358,6 +370,7 @@ class Learner:
                 'sim.compile("adam", loss={probe: "mse"}).',
                 attr="loss",
             )
+        self._python.warn()
 
     def _check_one_batch(self, x: Arrays) -> None:
         if len(x[STEPS]) > self._batch_size:

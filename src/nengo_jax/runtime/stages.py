@@ -23,6 +23,7 @@ import numpy as np
 from jax import Array
 
 from ..core import Access, Group, Program, Role
+from .host import split_results
 from .memory import read
 from .packing import Packing
 from .step import (
@@ -37,7 +38,6 @@ from .step import (
     store,
 )
 
-Call = Callable[..., tuple[np.ndarray, ...]]
 Carry = list[Any]
 _READS, _SAMPLES = "<reads>", "<samples>"  # no block is called so
 
@@ -225,7 +225,7 @@ class HostLoop:
             memory = {**fixed, **state, **inputs}
             for part, results in zip(parts, [None, *history], strict=True):
                 if part.before is not None and results is not None:
-                    own = _split_results(part.before, jnp.asarray(results))
+                    own = split_results(part.before, jnp.asarray(results))
                     memory = store(self._program, part.before, own, memory)
                 memory = run_groups(self._program, part.numbers, memory, {})
             return {n: memory[n] for n in self._program.names(Role.WIRE)}
@@ -348,7 +348,7 @@ class HostLoop:
                     memory = {**base, **{n: memory[n] for n in states}}
                     memory |= dict(zip(fresh, fresh_values, strict=True))
                 if part.before is not None:
-                    own = _split_results(part.before, results)
+                    own = split_results(part.before, results)
                     memory = store(program, part.before, own, memory)
                 memory = run_groups(program, part.numbers, memory, operands)
                 if part.after is None:
@@ -437,56 +437,3 @@ def _part(
     if after is None:
         touched |= {s.access.block for s in program.samples}
     return Part(before, numbers, after, frozenset(touched), frozenset(written))
-
-
-def call_group(
-    host: Group,
-    reads: Sequence[np.ndarray],
-    calls: Sequence[Mapping[int, Call]],
-    batched: bool,
-    step: int,
-    dt: float,
-) -> np.ndarray:
-    """Call the functions of a host group for every example of a batch.
-
-    Parameters
-    ----------
-    host : Group
-    reads : sequence of ndarray
-        Operands of the group.
-    calls : sequence of mapping of int to callable
-        The functions of each example, by number.
-    batched : bool
-    step : int
-        Number of the step; its time is ``step * dt``.
-    dt : float
-
-    Returns
-    -------
-    ndarray, shape ([batch,] size)
-        What the group writes, joined end to end: one array is passed on faster.
-    """
-    rows = []
-    for example, own in enumerate(calls):
-        operands = [v[example] for v in reads] if batched else reads
-        row: list[np.ndarray] = []
-        for call in host.calls:
-            row += own[call.number](step, step * dt, *operands[call.reads])
-        rows.append(_join(row))
-    return np.stack(rows) if batched else rows[0]
-
-
-def _join(values: Sequence[np.ndarray]) -> np.ndarray:
-    if len(values) == 1:
-        return values[0].reshape(-1)
-    return np.concatenate([value.reshape(-1) for value in [*values, np.zeros(0)]])
-
-
-def _split_results(host: Group, results: Array) -> list[Array]:
-    """Undo the joining of what a host group writes."""
-    sizes = [write.access.size for write in host.writes]
-    stops = np.cumsum(sizes)
-    return [
-        results[stop - size : stop].reshape(write.access.shape)
-        for size, stop, write in zip(sizes, stops, host.writes, strict=True)
-    ]
