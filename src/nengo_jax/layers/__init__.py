@@ -1,0 +1,46 @@
+"""Spiking layers for plain Keras models, with a time axis: (batch, steps, ...).
+
+================= =====================================================================
+SpikingActivation any activation function, computed by spikes
+LIF               leaky integrate-and-fire neurons, trained through time
+Lowpass, Alpha    filters with trainable time constants
+LMU               a memory of a window of time, with or without spikes inside
+regularizers      of activities, with targets, ranges and percentiles
+constraints       Mean: units share a value
+callbacks         DtScheduler: a length of the step that changes in training
+default           default.dt, the length of the step of layers that are given none
+================= =====================================================================
+
+Names, arguments and defaults are those of KerasSpiking, so scripts for it need another
+import: ``from nengo_jax import layers as keras_spiking``. Layers keep their states in
+single precision at least, in mixed precision too. Import this package before a saved
+model with its layers is loaded.
+"""
+
+from . import callbacks, constraints, regularizers
+from .cell import KerasSpikingCell
+from .filters import Alpha, AlphaCell, Lowpass, LowpassCell
+from .layer import KerasSpikingLayer
+from .lif import LIF, LIFCell
+from .lmu import LMU, LMUCell
+from .spiking_activation import SpikingActivation, SpikingActivationCell
+from .timestep import default
+
+__all__ = [
+    "LIF",
+    "LMU",
+    "Alpha",
+    "AlphaCell",
+    "KerasSpikingCell",
+    "KerasSpikingLayer",
+    "LIFCell",
+    "LMUCell",
+    "Lowpass",
+    "LowpassCell",
+    "SpikingActivation",
+    "SpikingActivationCell",
+    "callbacks",
+    "constraints",
+    "default",
+    "regularizers",
+]
