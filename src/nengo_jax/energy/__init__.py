@@ -17,6 +17,7 @@ third).
 from .comparison import Comparison, Workload
 from .devices import DEVICES, Device
 from .model_energy import ModelEnergy
+from .network import NetworkEnergy, estimate
 from .stats import LayerCall, LayerStats
 from .technology import FLOAT32, INT8, MEMORIES, Technology
 
@@ -30,6 +31,8 @@ __all__ = [
     "LayerCall",
     "LayerStats",
     "ModelEnergy",
+    "NetworkEnergy",
     "Technology",
     "Workload",
+    "estimate",
 ]

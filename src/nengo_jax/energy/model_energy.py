@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral
 from typing import Any, ClassVar
 
 import keras
 
 from ..layers.timestep import check_dt, default
-from .comparison import Comparison, Workload
+from .comparison import Comparison
 from .devices import DEVICES, Device, find_device
 from .layer_table import LAYERS
+from .pricing import energy_of, workload_of
 from .rates import measure_rates
+from .rows import not_spiking, rows_of
 from .stats import LayerStats, Rule, call_of, count
-from .summary import Row, describe_columns, draw_summary
+from .summary import describe_columns, draw_summary
 from .technology import INT8, Technology
 from .uses import Use, uses_of
 from .walk import check_model
@@ -89,7 +91,7 @@ class ModelEnergy:
         self.model = check_model(model)
         self.spiking_input = spiking_input
         self._uses = uses_of(model, self.rules)
-        _warn_unknown([use for use in self._uses if use.stats is None])
+        _warn_unknown([use for use in self._uses if not use.known])
         self._rates: list[float] | None = None
         if example_data is not None:
             self._rates = measure_rates(model, example_data)
@@ -172,7 +174,7 @@ class ModelEnergy:
         call = call_of(layer, node)
         stats = count(call, cls.rules)
         if stats is None:
-            _warn_unknown([Use((layer,), call, None, False)])
+            _warn_unknown([Use((layer,), call, LayerStats(), False, False)])
         return vars(stats or LayerStats()).copy()
 
     def layer_energy(
@@ -269,22 +271,7 @@ class ModelEnergy:
             None.
         """
         steps, dt = _check_steps(timesteps_per_inference), _check_dt(dt)
-        spiking, held, values, neurons, spikes = 0, 0, 0, 0, 0.0
-        for index, use in enumerate(self._uses):
-            stats = use.stats or LayerStats()
-            connections = stats.connections * stats.steps
-            neurons += stats.neurons * stats.steps
-            if not (use.spikes or self.spiking_input):
-                held += connections
-            elif stats.every_step:
-                values += connections
-            else:
-                spiking += connections
-                if self._rates is not None:
-                    spikes += connections * self._rates[index] * dt
-        known = self._rates is not None and spiking > 0
-        rate = spikes / spiking if known else None
-        work = Workload(steps, dt, spiking, rate, held, values, neurons)
+        work = workload_of(self._uses, self._rates, self.spiking_input, steps, dt)
         return Comparison(work, technology)
 
     def summary(
@@ -337,87 +324,37 @@ class ModelEnergy:
             columns = ["name", "output_shape", "params", "connections", "neurons"]
             columns += ["energy cpu"] + ["energy loihi"] * (self._rates is not None)
         fields = describe_columns(columns, self.devices)
-        energies = {name for _, name in fields if name is not None}
-        rows = [self._row(indices, energies, steps, dt) for indices in self._by_layer()]
-        spiking = [name for name in energies if self.devices[name].spiking]
+        devices = {name: self.devices[name] for _, name in fields if name is not None}
+        for name in devices:
+            self._check_rates(name)
+        on_spikes = any(device.spiking for device in devices.values())
         return draw_summary(
             self.model.name,
             fields,
-            rows,
+            rows_of(self._uses, self._rates, devices, steps, dt),
             self.compare(steps, dt),
-            self._not_spiking() if spiking else [],
+            not_spiking(self._uses) if on_spikes else [],
             line_length,
             print_warnings,
         )
 
-    def _row(self, indices: Any, devices: Any, steps: int, dt: float) -> Row:
-        """Summarise the uses of one layer."""
-        uses = [self._uses[index] for index in indices]
-        stats = [use.stats or LayerStats() for use in uses]
-        connections, rate = stats[0].connections, None
-        if self._rates is not None:
-            # equal for all uses in most models; then rates are simply added
-            rates = [self._rates[index] for index in indices]
-            parts = zip(stats, rates, strict=True)
-            rate = sum(
-                r * (s.connections / connections if connections else 1)
-                for s, r in parts
-            )
-        return Row(
-            name=uses[0].name,
-            output_shape=uses[0].call.output_shapes,
-            params=_params(uses[0].path[-1]),
-            connections=connections,
-            neurons=sum(s.neurons for s in stats),
-            rate=rate,
-            energies={name: self._energy(indices, name, steps, dt) for name in devices},
-        )
-
-    def _by_layer(self) -> list[list[int]]:
-        """Group the uses of each layer."""
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for index, use in enumerate(self._uses):
-            groups.setdefault(tuple(map(id, use.path)), []).append(index)
-        return list(groups.values())
-
-    def _not_spiking(self) -> list[str]:
-        """Return the names of layers whose neurons do not spike."""
-        uses = [use for use in self._uses if use.stats is not None]
-        return list(
-            dict.fromkeys(
-                use.name for use in uses if use.stats.neurons and not use.stats.spiking
-            )
-        )
-
     def _energy(
-        self, indices: Any, device: str, steps: int, dt: float | None
+        self, indices: Iterable[int], device: str, steps: int, dt: float | None
     ) -> dict[str, float]:
-        """Return the energy of some of the uses."""
-        prices = find_device(device, self.devices)
-        steps, dt = _check_steps(steps), _check_dt(dt)
-        if prices.spiking and self._rates is None:
+        """Return the energy of some of the uses of layers."""
+        found = find_device(device, self.devices)
+        self._check_rates(device)
+        rates = self._rates and [self._rates[index] for index in indices]
+        uses = [self._uses[index] for index in indices]
+        return energy_of(uses, rates, found, _check_steps(steps), _check_dt(dt))
+
+    def _check_rates(self, device: str) -> None:
+        if self.devices[device].spiking and self._rates is None:
             raise ValueError(
                 f"The energy on the spiking device {device!r} depends on how active "
                 "the model is: make ModelEnergy(model, example_data=...) with inputs "
                 "to measure it on."
             )
-        synops, updates = 0.0, 0.0
-        for index in indices:
-            stats = self._uses[index].stats or LayerStats()
-            full = not prices.spiking or stats.every_step or self._rates is None
-            active = 1.0 if full else self._rates[index] * dt
-            times = stats.steps * (steps if prices.spiking else 1)
-            synops += stats.connections * active * times
-            updates += stats.neurons * times
-        return {
-            "synop_energy": prices.energy_per_synop * synops,
-            "neuron_energy": prices.energy_per_neuron * updates,
-        }
-
-
-def _params(layer: Any) -> int:
-    # operations such as the sum of two tensors are no layers
-    return layer.count_params() if isinstance(layer, keras.layers.Layer) else 0
 
 
 def _check_steps(steps: Any) -> int:

@@ -20,15 +20,18 @@ class Use(NamedTuple):
     path : tuple of Layer
         The layer, after the models that it lies in.
     call : LayerCall
-    stats : LayerStats or None
-        None if no rule knows the layer.
+    stats : LayerStats
+        Zero if no rule knows the layer.
+    known : bool
+        Whether a rule knows the layer.
     spikes : bool
         Whether there are neurons between the input of the model and this layer.
     """
 
     path: tuple[Any, ...]
     call: LayerCall
-    stats: LayerStats | None
+    stats: LayerStats
+    known: bool
     spikes: bool
 
     @property
@@ -70,9 +73,10 @@ def uses_of(model: keras.Model, rules: Mapping[type, Rule]) -> list[Use]:
         shapes = (tuple(x.shape) for x in inputs)
         results = (tuple(x.shape) for x in keras.tree.flatten(outputs))
         call = LayerCall(layer, tuple(shapes), tuple(results))
-        stats = scaled(count(call, rules), repeats)
-        uses.append(Use(path, call, stats, spikes))
-        mark(spikes or (stats is not None and stats.neurons > 0), outputs)
+        counted = scaled(count(call, rules), repeats)
+        stats = counted or LayerStats()
+        uses.append(Use(path, call, stats, counted is not None, spikes))
+        mark(spikes or stats.neurons > 0, outputs)
         return outputs
 
     given = keras.tree.flatten(model.inputs)
