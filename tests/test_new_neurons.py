@@ -12,7 +12,21 @@ from nengo.builder.neurons import SimNeurons
 from nengo.builder.signal import Signal
 from nengo.exceptions import ValidationError
 
-from nengo_jax.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+from nengo_jax.neurons import (
+    ELU,
+    GELU,
+    BoundedReLU,
+    Exponential,
+    HardSigmoid,
+    HardSiLU,
+    LeakyReLU,
+    Mish,
+    SiLU,
+    SoftLIFRate,
+    Softplus,
+    Softsign,
+    SpikingLeakyReLU,
+)
 
 TYPES = {
     "SoftLIFRate": (
@@ -28,6 +42,29 @@ TYPES = {
         [SpikingLeakyReLU(), SpikingLeakyReLU(0.9), SpikingLeakyReLU(0.1, 0.01)],
         1500,
     ),
+    "BoundedReLU": (
+        [
+            BoundedReLU(),
+            BoundedReLU(6, amplitude=0.1),
+            BoundedReLU(3, negative_slope=0.2, threshold=1),
+        ],
+        6,
+    ),
+    "ELU": ([ELU(), ELU(0.3), ELU(1.6733, amplitude=1.0507)], 3),
+    "GELU": ([GELU(), GELU(approximate=True), GELU(amplitude=2)], 3),
+    "functions": (
+        [
+            SiLU(),
+            Mish(),
+            Softplus(),
+            Softsign(),
+            HardSigmoid(),
+            HardSiLU(),
+            Exponential(),
+            SiLU(amplitude=0.5),
+        ],
+        4,
+    ),
 }
 ALL = [neurons for types, _ in TYPES.values() for neurons in types]
 
@@ -42,6 +79,14 @@ def operator(neurons, size, number):
     current = Signal(np.zeros(size), name=f"{neurons}.J")
     output = Signal(np.zeros(size), name=f"{neurons}.output")
     return SimNeurons(neurons, current, output, state)
+
+
+def tuning(neurons):
+    """Rates that a type can reach, or gains and biases where there are none."""
+    uniform = nengo.dists.Uniform
+    if isinstance(neurons, (nengo.RectifiedLinear, nengo.LIFRate)):
+        return {"max_rates": uniform(100, 200)}
+    return {"gain": uniform(1, 3), "bias": uniform(-2, 2)}
 
 
 def rates(neurons, current):
@@ -77,9 +122,7 @@ def test_in_a_network(optimize):
     with nengo.Network(seed=5) as network:
         stimulus = nengo.Node(lambda t: [np.sin(40 * t), 0.5 - 9 * t])
         for neurons in [*ALL, nengo.StochasticSpiking(LeakyReLU(0.5))]:
-            ensemble = nengo.Ensemble(
-                10, 2, neuron_type=neurons, max_rates=nengo.dists.Uniform(100, 200)
-            )
+            ensemble = nengo.Ensemble(10, 2, neuron_type=neurons, **tuning(neurons))
             nengo.Connection(stimulus, ensemble)
             nengo.Probe(ensemble, synapse=0.01)
             for what in ensemble.neurons.probeable:
@@ -93,7 +136,7 @@ def test_batch():
     with nengo.Network(seed=6) as network:
         stimulus = nengo.Node(np.zeros(2))
         for neurons in ALL:
-            ensemble = nengo.Ensemble(10, 2, neuron_type=neurons)
+            ensemble = nengo.Ensemble(10, 2, neuron_type=neurons, **tuning(neurons))
             nengo.Connection(stimulus, ensemble)
             nengo.Probe(ensemble.neurons)
     data = np.random.RandomState(0).uniform(-1, 1, size=(2, 20, 2))

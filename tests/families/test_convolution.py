@@ -44,7 +44,7 @@ SPACES = {
     ],
 }
 # channels in, filters, groups
-CHANNELS = [(1, 1, 1), (2, 3, 1), (4, 6, 2), (3, 3, 3)]
+CHANNELS = [(1, 1, 1), (2, 3, 1), (4, 6, 2), (3, 3, 3), (2, 4, 2)]
 PADDINGS = ["same", "valid"]
 ORDERS = [True, False]  # channels last
 

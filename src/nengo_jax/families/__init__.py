@@ -25,6 +25,7 @@ from nengo.builder.operator import (
 from nengo.builder.processes import SimProcess
 from nengo.builder.transforms import ConvInc, ConvTransposeInc, GeneralConvInc
 
+from ..transforms import DilatedConvInc
 from . import dot, learning, neurons
 from .base import Family, Host, HostPlace, Operand, Settings, Target, Training
 from .convolution import CONVOLUTION
@@ -65,6 +66,7 @@ FAMILIES: FamilyTable = {
     ConvInc: ((CONVOLUTION, _always),),
     ConvTransposeInc: ((CONVOLUTION, _always),),
     GeneralConvInc: ((CONVOLUTION, _always),),
+    DilatedConvInc: ((CONVOLUTION, _always),),
     SimNeurons: ((neurons.NEURONS, neurons.is_native),),
     SimProcess: (
         (linear.STATELESS_FILTER, _filter_order(lambda n: n == 0)),

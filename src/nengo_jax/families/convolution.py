@@ -7,13 +7,15 @@ strides and convolved with the kernel, flipped in space.
 
 On a CPU, XLA takes thirty times as long for the gradient of a convolution as for the
 same arithmetic in a matrix product. So while a network is trained there, the patches
-that the kernel meets are laid side by side and multiplied with it.
+that the kernel meets are laid side by side and multiplied with it. If each channel is
+convolved alone, as in pooling and depthwise convolutions, a sum of shifted inputs is
+ten times as fast as XLA's own form, in running as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +25,7 @@ from nengo.builder.transforms import GeneralConvInc
 from nengo.transforms import Convolution, ConvolutionTranspose
 
 from ..core import Mode, Run
+from ..transforms import DilatedConvolution
 from .base import Family, Operand, Settings, Target
 
 _SPACE = "XYZ"
@@ -38,10 +41,17 @@ def _key(op: GeneralConvInc) -> Hashable:
         conv.output_shape.shape,
         conv.channels_last,
         conv.strides,
+        dilation_of(conv),
         conv.padding,
         op.X.shape,
         op.Y.shape,
     )
+
+
+def dilation_of(conv: Convolution | ConvolutionTranspose) -> tuple[int, ...]:
+    """Distance between elements that the kernel takes, in each dimension of space."""
+    dilated = isinstance(conv, DilatedConvolution)
+    return tuple(conv.dilation) if dilated else (1,) * conv.dimensions
 
 
 def forward_padding(
@@ -50,7 +60,9 @@ def forward_padding(
     """Elements added before and after the data in each dimension of space."""
     if conv.padding == "valid":
         return [(0, 0)] * len(sizes)
-    steps = zip(sizes, outputs, conv.kernel_size, conv.strides, strict=True)
+    kernel = zip(conv.kernel_size, dilation_of(conv), strict=True)
+    extents = [(size - 1) * dilation + 1 for size, dilation in kernel]
+    steps = zip(sizes, outputs, extents, conv.strides, strict=True)
     totals = [max((out - 1) * s + k - size, 0) for size, out, k, s in steps]
     return [(total // 2, total - total // 2) for total in totals]
 
@@ -75,8 +87,9 @@ class Geometry(NamedTuple):
 
     Attributes
     ----------
-    strides, spread : tuple of int
-        Steps of the kernel; distance to which the elements of the input are spread out.
+    strides, spread, dilation : tuple of int
+        Steps of the kernel; distance to which the elements of the input are spread out;
+        distance between elements that the kernel takes.
     padding : list of (int, int)
         Elements added before and after each dimension of space.
     groups : int
@@ -85,6 +98,7 @@ class Geometry(NamedTuple):
 
     strides: tuple[int, ...]
     spread: tuple[int, ...]
+    dilation: tuple[int, ...]
     padding: Padding
     groups: int
     channels_last: bool
@@ -97,9 +111,16 @@ def geometry_of(conv: Convolution | ConvolutionTranspose) -> Geometry:
     ones = (1,) * conv.dimensions
     if isinstance(conv, ConvolutionTranspose):
         padding = backward_padding(sizes, outputs, conv)
-        return Geometry(ones, tuple(conv.strides), padding, 1, conv.channels_last)
+        return Geometry(ones, tuple(conv.strides), ones, padding, 1, conv.channels_last)
     padding = forward_padding(sizes, outputs, conv)
-    return Geometry(tuple(conv.strides), ones, padding, conv.groups, conv.channels_last)
+    return Geometry(
+        tuple(conv.strides),
+        ones,
+        dilation_of(conv),
+        padding,
+        conv.groups,
+        conv.channels_last,
+    )
 
 
 def convolve(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -119,6 +140,7 @@ def convolve(x: Array, kernel: Array, geometry: Geometry) -> Array:
         window_strides=geometry.strides,
         padding=geometry.padding,
         lhs_dilation=geometry.spread,
+        rhs_dilation=geometry.dilation,
         feature_group_count=geometry.groups,
         dimension_numbers=(data, f"{letters}IO", data),
     )[0]
@@ -126,21 +148,42 @@ def convolve(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 def convolve_patches(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """Do the same as :func:`convolve` with slices and one matrix product."""
+    y = _multiply_patches(_patches(x, kernel, geometry), kernel, geometry.groups)
+    return y if geometry.channels_last else jnp.moveaxis(y, -1, 0)
+
+
+def _patches(x: Array, kernel: Array, geometry: Geometry) -> list[Array]:
+    """What each element of a kernel is multiplied with, channels last."""
     x = x if geometry.channels_last else jnp.moveaxis(x, 0, -1)
     space = kernel.shape[:-2]
     padding = zip(geometry.padding, geometry.spread, strict=True)
     config = [(low, high, spread - 1) for (low, high), spread in padding]
     x = lax.pad(x, jnp.zeros((), x.dtype), [*config, (0, 0, 0)])
     counts = [
-        (size - k) // step + 1
-        for size, k, step in zip(x.shape, space, geometry.strides, strict=False)
+        (size - (k - 1) * dilation - 1) // step + 1
+        for size, k, dilation, step in zip(
+            x.shape, space, geometry.dilation, geometry.strides, strict=False
+        )
     ]
     patches = []
     for offset in np.ndindex(*space):
-        spans = zip(offset, counts, geometry.strides, strict=True)
+        first = np.multiply(offset, geometry.dilation)
+        spans = zip(first, counts, geometry.strides, strict=True)
         where = [slice(o, o + (n - 1) * step + 1, step) for o, n, step in spans]
         patches.append(x[tuple(where)])
-    y = _multiply_patches(patches, kernel, geometry.groups)
+    return patches
+
+
+def convolve_channels(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """Do the same, channel by channel, as a sum of shifted inputs."""
+    filters = kernel.shape[-1]
+    total: Any = 0
+    for patch, weights in zip(
+        _patches(x, kernel, geometry), kernel.reshape(-1, filters), strict=True
+    ):
+        shape = (1,) * (patch.ndim - 1) + (patch.shape[-1], -1)  # filters of a channel
+        total = total + patch[..., None] * weights.reshape(shape)
+    y = total.reshape(*total.shape[:-2], filters)
     return y if geometry.channels_last else jnp.moveaxis(y, -1, 0)
 
 
@@ -155,6 +198,16 @@ def _multiply_patches(patches: list[Array], kernel: Array, groups: int) -> Array
     return y.reshape(*y.shape[:-2], filters)
 
 
+def _choose_form(
+    conv: Convolution | ConvolutionTranspose, settings: Settings
+) -> Callable[[Array, Array, Geometry], Array]:
+    if jax.default_backend() != "cpu":
+        return convolve
+    if 1 < conv.groups == conv.input_shape.n_channels:
+        return convolve_channels
+    return convolve if settings.training is None else convolve_patches
+
+
 def _build(ops: Sequence[GeneralConvInc], settings: Settings) -> Run:
     conv = ops[0].conv
     shape_in, shape_out = conv.input_shape.shape, conv.output_shape.shape
@@ -162,8 +215,7 @@ def _build(ops: Sequence[GeneralConvInc], settings: Settings) -> Run:
     space = tuple(range(conv.dimensions))
     flip = isinstance(conv, ConvolutionTranspose)
     geometry = geometry_of(conv)
-    on_cpu = jax.default_backend() == "cpu"
-    form = convolve_patches if settings.training is not None and on_cpu else convolve
+    form = _choose_form(conv, settings)
 
     def one(kernel: Array, x: Array) -> Array:
         kernel = jnp.flip(kernel, space) if flip else kernel

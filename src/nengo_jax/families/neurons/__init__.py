@@ -17,8 +17,15 @@ from nengo.neurons import NeuronType
 from ...core import Mode, Run
 from ..base import Family, Operand, Settings, Target, per_element
 from .adaptive import ADAPTIVE_LIF, ADAPTIVE_LIF_RATE, IZHIKEVICH
+from .functions import FUNCTIONS
 from .lif import LIF, LIF_RATE
 from .model import NeuronModel
+from .nir import (
+    CURRENT_BASED,
+    HEAVISIDE,
+    INTEGRATE_AND_FIRE,
+    LEAKY_INTEGRATE_AND_FIRE,
+)
 from .rate import (
     LEAKY_RELU,
     RECTIFIED_LINEAR,
@@ -53,6 +60,11 @@ MODELS: dict[type[NeuronType], NeuronModel] = {
         REGULAR_SPIKING,
         STOCHASTIC_SPIKING,
         POISSON_SPIKING,
+        *FUNCTIONS,
+        INTEGRATE_AND_FIRE,
+        LEAKY_INTEGRATE_AND_FIRE,
+        CURRENT_BASED,
+        HEAVISIDE,
     )
 }
 
