@@ -210,8 +210,8 @@ def test_node_of_another_network(sim):
         sim.run_steps(2, {other.stimulus: np.zeros((2, 2))})
 
 
-@pytest.mark.parametrize("value", [3, "data", [1, 2], np.zeros((2, 2))], ids=str)
-def test_data_that_are_no_mapping(sim, value):
+@pytest.mark.parametrize("value", [3, "data", [1, 2], np.zeros((3, 2))], ids=str)
+def test_data_that_do_not_fit(sim, value):
     with pytest.raises(ValidationError, match="data"):
         sim.run_steps(2, value)
     with pytest.raises(ValidationError, match="data"):
@@ -219,8 +219,8 @@ def test_data_that_are_no_mapping(sim, value):
 
 
 def test_keys_that_are_no_objects(sim):
-    with pytest.raises(ValidationError, match="stimulus"):
-        sim.run_steps(2, {"stimulus": np.zeros((2, 2))})
+    with pytest.raises(ValidationError, match="'stimuli' is no input node"):
+        sim.run_steps(2, {"stimuli": np.zeros((2, 2))})
 
 
 def test_after_all_these_errors_the_simulator_works(sim):

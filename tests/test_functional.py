@@ -190,3 +190,18 @@ def test_inputs_are_checked(net, inputs, match):
 def test_parameters_are_checked(net, change, match):
     with pytest.raises(ValidationError, match=match):
         net.run({**net.params, **change}, net.state, {}, 4)
+
+
+def test_probes_of_weights_keep_their_shape():
+    with nengo.Network(seed=1) as network:
+        a, b = nengo.Ensemble(5, 1), nengo.Ensemble(5, 2)
+        connection = nengo.Connection(
+            a, b, function=lambda x: [x, -x], learning_rule_type=nengo.PES()
+        )
+        nengo.Connection(a, connection.learning_rule, transform=[[1], [1]])
+        nengo.Probe(connection, "weights", label="w")
+    net = nengo_jax.functional(network)
+    _, outputs = net.run(net.params, net.state, {}, 4)
+    assert outputs["w"].shape == (4, 2, 5)
+    _, outputs = net.step(net.params, net.state, {})
+    assert outputs["w"].shape == (2, 5)

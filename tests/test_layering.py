@@ -14,7 +14,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A unit is a module or a package right below nengo_jax. Its layer is the number of
 # layers that it may rest on; units of one layer may import each other.
 LAYERS = {
-    6: {"cli", "convert", "layers", "optimizers", "plants"},
+    6: {"cli", "convert", "energy", "layers", "nir", "optimizers", "plants"},
     5: {"simulator"},
     4: {
         "callbacks",
@@ -26,12 +26,13 @@ LAYERS = {
         "functional",
         "losses",
         "model",
+        "names",
         "params",
         "signals",
         "trainable",
     },
     3: {"compiler"},
-    2: {"dists", "families", "neurons", "nodes", "options"},
+    2: {"dists", "families", "neurons", "nodes", "options", "transforms"},
     1: {"runtime", "surrogates"},
     0: {"core", "version"},
 }
@@ -148,4 +149,6 @@ def test_only_declared_dependencies(path):
         declared |= {"matplotlib", "sklearn"}  # the extra [demo]
     if unit_of(path) == "callbacks":
         declared |= {"matplotlib", "tensorboard"}  # the extra [tensorboard]
+    if unit_of(path) == "nir":
+        declared |= {"nir"}  # the extra of the same name
     assert roots <= declared | sys.stdlib_module_names

@@ -47,11 +47,6 @@ def check_data(
     """
     if data is None:
         return {}
-    if not isinstance(data, Mapping):
-        raise ValidationError(
-            f"Must be a dictionary of nodes and arrays, not {type(data).__name__}",
-            attr="data",
-        )
     return {
         model.sig[node]["out"]: _check_array(node, value, steps, batch_size)
         for node, value in data.items()

@@ -96,8 +96,16 @@ class Engine:
         """Number of examples that are simulated."""
         return 1 if self.batch_size is None else self.batch_size
 
-    def reset(self, seed: int) -> None:
-        """Go back to step 0. Random streams of neurons go on, as in the reference."""
+    def reset(self, seed: int, processes: bool = True) -> None:
+        """Go back to step 0. Random streams of neurons go on, as in the reference.
+
+        Parameters
+        ----------
+        seed : int
+        processes : bool
+            Whether processes start anew as well, or go on.
+        """
+        samplers = self.samplers
         with self.context():
             self.state = self._keep_streams(self._initial_state())
             self.params = self._initial(Role.PARAM)
@@ -105,6 +113,19 @@ class Engine:
         self.n_steps = 0
         self._wires = dict
         self.start(seed)
+        if not processes:
+            self.samplers = samplers
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let a run leave no trace in the engine, but that noise goes on."""
+        state, n_steps, wires, calls = self.state, self.n_steps, self._wires, self.calls
+        self.calls = self.copy_calls()
+        try:
+            yield
+        finally:
+            self.state, self.n_steps, self._wires = state, n_steps, wires
+            self.calls = calls
 
     def start(self, seed: int) -> None:
         """Start processes and host operators anew, example k with ``seed + k``."""
@@ -326,7 +347,7 @@ class Engine:
             self.state = self._settle()
             self._settle = None
             assert self._loop is not None
-            self._wires = self._loop.wires
+            self._wires = self._loop.last_wires()
         return self._record(done, [_stack(kept) for kept in rows]), error
 
     def _call_host(self, group: Group, reads: Sequence[np.ndarray]):

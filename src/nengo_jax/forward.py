@@ -34,7 +34,7 @@ class Result(NamedTuple):
     ----------
     state : mapping of str to Array, shape (size,)
     outputs : dict of str to Array, shape (steps, size)
-        By name of the probe.
+        By name of the probe; with the shape of the weights for a probe of weights.
     """
 
     state: Memory
@@ -155,7 +155,9 @@ class Forward:
             checkpoint_every=every if isinstance(every, int) else None,
             truncation=self._options.truncation,
         )
-        return Result(state, dict(zip(self.outputs, samples, strict=True)))
+        named = zip(self.shapes.items(), samples, strict=True)
+        outputs = {n: value.reshape(steps, *shape) for (n, shape), value in named}
+        return Result(state, outputs)
 
     def _blocks(
         self,

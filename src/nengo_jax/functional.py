@@ -55,7 +55,7 @@ class Functional:
     run : callable
         ``run(params, state, inputs, steps=None) -> (state, outputs)``. Inputs have
         shape (steps, size), or (size,) for a value that is held; outputs have shape
-        (steps, size).
+        (steps, size), or that of the weights that are probed.
     step : callable
         ``step(params, state, inputs) -> (state, outputs)``: one step; all values have
         shape (size,).

@@ -7,11 +7,14 @@ types and instances, like everything else in nengo's configuration system.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from nengo import Connection, Ensemble, Network, Probe
 from nengo.config import Config
 from nengo.ensemble import Neurons
@@ -99,6 +102,8 @@ class Options:
             "a function of the distance to the threshold, or an object of a class in "
             "nengo_jax.surrogates, as in Arctan()",
         )
+        if callable(self.surrogate):
+            _check_surrogate(self.surrogate)
         smoothing = self.lif_smoothing
         _check(
             smoothing is None or (_is_number(smoothing) and smoothing > 0),
@@ -139,6 +144,26 @@ def _check(right: bool, options: Options, name: str, expected: str) -> None:
     if not right:
         value = getattr(options, name)
         raise ValidationError(f"Must be {expected} (got {value!r})", attr=name)
+
+
+def _check_surrogate(surrogate: Callable[[Array], Array]) -> None:
+    """Raise ValidationError unless JAX can compile a surrogate."""
+    distance = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    try:
+        slope = jax.eval_shape(surrogate, distance)
+    except Exception as error:
+        raise ValidationError(
+            f"{surrogate!r} cannot be compiled. Write it with jax.numpy, not numpy, "
+            f"for arrays of any shape ({type(error).__name__}: "
+            f"{str(error).partition(chr(10))[0]})",
+            attr="surrogate",
+        ) from error
+    if getattr(slope, "shape", None) != distance.shape:
+        raise ValidationError(
+            f"{surrogate!r} must return an array of the shape of its argument, "
+            f"{distance.shape} (got {getattr(slope, 'shape', slope)})",
+            attr="surrogate",
+        )
 
 
 def _is_number(value: Any) -> bool:

@@ -6,14 +6,16 @@ import logging
 import random
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import jax
 import nengo
 import numpy as np
-from nengo import Node
+from nengo import Node, Probe
 from nengo.builder import Model
 from nengo.exceptions import (
     ReadonlyError,
@@ -37,6 +39,8 @@ from .compiler import build_model, compile_model, host_warning
 from .compiler.parameters import parameters_of
 from .data import SimulationData
 from .engine import Engine, Recorded
+from .feeder import Data
+from .names import name_objects, nodes_of
 from .options import options_of
 from .params import Live
 from .signals import Signals
@@ -76,6 +80,8 @@ class Simulator(Trainable):
         Precision of the simulation: "float32", "float64" or "float16".
     device : str, jax.Device or None
         Where to simulate, for instance "cpu" or "gpu". None leaves it to JAX.
+    unroll_simulation : int or None
+        Has no effect, and says so; scripts for NengoDL may pass it.
 
     Attributes
     ----------
@@ -116,8 +122,15 @@ class Simulator(Trainable):
         minibatch_size: int | None = None,
         dtype: Any = "float32",
         device: Any = None,
+        unroll_simulation: int | None = None,
     ):
         self.closed = True  # until everything has been built
+        if unroll_simulation is not None:
+            warnings.warn(
+                "unroll_simulation has no effect: the compiler chooses how to run the "
+                "loop. Leave it out.",
+                stacklevel=2,
+            )
         self.progress_bar = progress_bar
         self.optimize = optimize
         self.minibatch_size = check_batch_size(minibatch_size)
@@ -278,27 +291,29 @@ class Simulator(Trainable):
 
     # -- running
 
-    def step(self, data: Mapping[Node, np.ndarray] | None = None) -> None:
+    def step(self, data: Any = None, stateful: bool = True) -> None:
         """Advance by one step.
 
         Parameters
         ----------
-        data : mapping of Node to array, shape (batch, 1, size), or None
+        data, stateful
+            As for :meth:`run_steps`.
         """
-        self.run_steps(1, data, progress_bar=False)
+        self.run_steps(1, data, progress_bar=False, stateful=stateful)
 
     def run(
         self,
         time_in_seconds: float,
-        data: Mapping[Node, np.ndarray] | None = None,
+        data: Any = None,
         progress_bar: bool | ProgressBar | None = None,
+        stateful: bool = True,
     ) -> None:
         """Advance by some time, rounded to whole steps.
 
         Parameters
         ----------
         time_in_seconds : float
-        data, progress_bar
+        data, progress_bar, stateful
             As for :meth:`run_steps`.
 
         Raises
@@ -322,24 +337,29 @@ class Simulator(Trainable):
             time_in_seconds,
             steps,
         )
-        self.run_steps(steps, data, progress_bar)
+        self.run_steps(steps, data, progress_bar, stateful)
 
     def run_steps(
         self,
         steps: int,
-        data: Mapping[Node, np.ndarray] | None = None,
+        data: Any = None,
         progress_bar: bool | ProgressBar | None = None,
+        stateful: bool = True,
     ) -> None:
         """Advance by a number of steps.
 
         Parameters
         ----------
         steps : int
-        data : mapping of Node to array, shape (batch, steps, size), or None
-            Values for input nodes, in place of their own output. The batch axis may
-            be left out if ``minibatch_size`` is None.
+        data : mapping of Node or str to array, shape (batch, steps, size), or None
+            Values for input nodes, in place of their own output, by node or by its name
+            (:meth:`get_name`); or a list in the order of the nodes; or an array for the
+            first one. The batch axis may be left out if ``minibatch_size`` is None.
         progress_bar : bool, ProgressBar or None
             None means what the simulator was made with.
+        stateful : bool
+            False: record what happens, then go back to the state and time before.
+            Noise goes on.
 
         Raises
         ------
@@ -354,20 +374,26 @@ class Simulator(Trainable):
         steps = check_steps(steps)
         if steps == 0:
             return
+        if data is not None:
+            data = nodes_of(data, self._names)
         inputs = check_data(data, self.model, steps, self.minibatch_size)
         bar = self.progress_bar if progress_bar is None else progress_bar
         assert self.signals is not None
         self._adopt()
         self.signals.push()
         try:
-            if bar is False:  # a tracker takes longer than a step
-                self._record(self._engine.run(steps, inputs))
-                return
-            progress = Progress("Simulating", "Simulation", steps)
-            with ProgressTracker(bar, progress) as tracker:
-                self._record(self._engine.run(steps, inputs), tracker.total_progress)
+            with nullcontext() if stateful else self._engine.aside():
+                self._run(steps, inputs, bar)
         finally:
             self.signals.pull()
+
+    def _run(self, steps: int, inputs: Data, bar: bool | ProgressBar) -> None:
+        if bar is False:  # a tracker takes longer than a step
+            self._record(self._engine.run(steps, inputs))
+            return
+        progress = Progress("Simulating", "Simulation", steps)
+        with ProgressTracker(bar, progress) as tracker:
+            self._record(self._engine.run(steps, inputs), tracker.total_progress)
 
     def _record(
         self, pieces: Iterable[Recorded], progress: Progress | None = None
@@ -390,6 +416,7 @@ class Simulator(Trainable):
         seed: int | None = None,
         include_trainable: bool = True,
         include_probes: bool = True,
+        include_processes: bool = True,
     ) -> None:
         """Go back to the state before the first step and forget recorded data.
 
@@ -402,6 +429,8 @@ class Simulator(Trainable):
             have learned always does.
         include_probes : bool
             Whether to forget recorded data.
+        include_processes : bool
+            Whether processes start anew as well, or go on.
         """
         self._check_open()
         if seed is not None:
@@ -411,7 +440,7 @@ class Simulator(Trainable):
         self._adopt()
         self.signals.push()
         params = self._engine.params
-        self._engine.reset(self.seed)
+        self._engine.reset(self.seed, include_processes)
         if include_trainable:
             self._live.gains.clear()
         else:
@@ -420,7 +449,26 @@ class Simulator(Trainable):
         if include_probes:
             self.clear_probes()
 
+    def soft_reset(
+        self, include_trainable: bool = False, include_probes: bool = False
+    ) -> None:
+        """Go back to the initial state; NengoDL's old name for a part of ``reset``."""
+        warnings.warn(
+            "soft_reset is deprecated. Use reset(include_trainable=False, "
+            "include_probes=False, include_processes=False).",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        self.reset(None, include_trainable, include_probes, include_processes=False)
+
     # -- training and parameters: see Trainable
+
+    @cached_property
+    def _names(self) -> dict[Node | Probe, str]:
+        """Names of input nodes and probes."""
+        if self._network is None:
+            return {}
+        return name_objects(self._network, self.model, self._engine.compiled)
 
     @property
     def _learner(self) -> Learner:

@@ -77,6 +77,7 @@ def test_batch_normalization_follows_the_data(data):
     np.testing.assert_allclose(after, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:Nothing in the network is trained")
 def test_dropout_drops_in_training_only(data):
     x, _ = data
     network = make_network(keras.layers.Dropout(0.3))
@@ -118,3 +119,21 @@ def test_activity_regularizers_are_refused():
     layer = keras.layers.Dense(4, activity_regularizer="l2")
     with pytest.raises(ValidationError, match="activity_regularizer"):
         make_network(layer)
+
+
+def test_freezing_writes_into_layers(data):
+    """A new simulator starts with what the layers have learned, statistics too."""
+    x, y = data
+    network = make_network(
+        keras.layers.BatchNormalization(momentum=0.5), keras.layers.Dense(1)
+    )
+    with simulator(network) as sim:
+        before = sim.predict(x, verbose=0)[network.p]
+        sim.compile(keras.optimizers.SGD(0.1), loss="mse")
+        sim.fit(x, y, epochs=2, verbose=0)
+        expected = sim.predict(x, verbose=0)[network.p]
+        sim.freeze_params(network)
+    assert np.abs(before - expected).max() > 0.1
+    with simulator(network) as sim:
+        now = sim.predict(x, verbose=0)[network.p]
+    np.testing.assert_allclose(now, expected, rtol=1e-5, atol=1e-6)

@@ -550,6 +550,8 @@ def test_inference_only(data):
         ({"lif_smoothing": -1}, ValidationError, "positive"),
         ({"truncation": 0}, ValidationError, "number of steps"),
         ({"surrogate": 3}, ValidationError, "function of the distance"),
+        ({"surrogate": lambda x: np.exp(-np.abs(x))}, ValidationError, "jax.numpy"),
+        ({"surrogate": lambda x: x.sum()}, ValidationError, "array of the shape"),
     ],
 )
 def test_bad_settings(settings, error, match):
@@ -691,9 +693,13 @@ def test_probes_of_weights_keep_their_shape(data):
 def test_an_error_in_the_first_step_is_seen(data):
     """And leaves the simulator as it was."""
     x, y = data
+    traced = []  # once when it is set
 
     def fails(distance):
-        raise ZeroDivisionError("in the surrogate")
+        if len(traced):
+            raise ZeroDivisionError("in the surrogate")
+        traced.append(distance)
+        return distance
 
     with nengo.Network(seed=0) as network:
         nengo_jax.configure_settings(training="surrogate", surrogate=fails)

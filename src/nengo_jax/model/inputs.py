@@ -15,8 +15,8 @@ from nengo import Network, Node, Probe
 from nengo.exceptions import ValidationError
 
 from ..engine import Engine
+from ..names import by_name
 from .layer import STEPS, NetworkLayer
-from .names import by_name
 
 Arrays = dict[str, np.ndarray]
 

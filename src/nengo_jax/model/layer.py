@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 from nengo import Network, Probe
 from nengo.builder import Model
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
 
 from ..compiler import CONSTANTS, Compiled
 from ..core import Role
@@ -166,10 +166,6 @@ class NetworkLayer(keras.layers.Layer):
         for weight in self.layer_weights:
             if weight.regularizer is not None:
                 self.add_loss(weight.regularizer(weight.read(params)))
-        outputs = {
-            name: value.reshape(*value.shape[:2], *self.shapes[name])
-            for name, value in outputs.items()
-        }
         return {
             name: value[:, -1:] if name in self.last_only else value
             for name, value in outputs.items()
@@ -294,6 +290,14 @@ class NetworkModel(keras.Model):
             name if name in named else f"{self._single_target}_{name}": value
             for name, value in results.items()
         }
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Explain how to save instead: the network is no part of a Keras file."""
+        raise SimulationError(
+            "The Keras model of a simulator cannot be saved whole. Save what it has "
+            "learned: sim.save_params, or ModelCheckpoint(save_weights_only=True). "
+            "nengo_jax.NengoLayer is saved with the model that it is part of."
+        )
 
     def call(self, inputs: Mapping[str, Array], training: bool | None = None) -> dict:
         """Run the network; see :meth:`NetworkLayer.call`."""

@@ -6,6 +6,7 @@ Keras works on its own copy of the parameters (``exchange.py``).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import isgenerator
@@ -20,13 +21,13 @@ from nengo.exceptions import SimulationError, ValidationError
 from ..compiler.parameters import parameters_of
 from ..engine import Engine
 from ..functional import refuse_host
+from ..names import by_name, name_objects
 from ..options import Options
 from .batches import ArrayBatches, split
 from .exchange import Exchange, keras_context
 from .gradients import check, compare_gradients
 from .inputs import Arrays, Inputs
 from .layer import STEPS, NetworkLayer, NetworkModel
-from .names import by_name, name_objects
 from .optimizer import check_saved, load_optimizer, save_optimizer
 from .python import PythonParts
 from .sources import adapt
@@ -369,6 +370,12 @@ class Learner:
                 "There is no loss to train for. Give one to sim.compile, as in "
                 'sim.compile("adam", loss={probe: "mse"}).',
                 attr="loss",
+            )
+        if not self.model.trainable_variables:
+            warnings.warn(
+                "Nothing in the network is trained. Its objects are configured as "
+                "trainable=False, or there are none with parameters.",
+                stacklevel=4,
             )
         self._python.warn()
 

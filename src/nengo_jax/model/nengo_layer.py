@@ -16,9 +16,9 @@ from ..checks import check_clock, check_dtype, check_network
 from ..compiler import build_model, compile_model
 from ..compiler.parameters import parameters_of
 from ..functional import refuse_host
+from ..names import by_name, name_objects
 from ..options import options_of
 from .layer import STEPS, NetworkLayer
-from .names import by_name, name_objects
 
 
 @keras.saving.register_keras_serializable("nengo_jax")

@@ -24,6 +24,7 @@ from nengo.transforms import (
     Transform,
 )
 
+from ..families.layer import SimTensorNode
 from .assign import has_full_weights, is_decoded
 from .live import Live, as_weights
 from .names import probe_connections
@@ -124,7 +125,8 @@ def get_nengo_params(
 def freeze_params(live: Live, objects: Any, example: int | None = None) -> None:
     """Write present parameters into nengo objects, in place.
 
-    Of a network these are all ensembles, connections and probes of decoded values. Then
+    Of a network these are all ensembles, connections, probes of decoded values, and
+    nodes that hold a Keras layer, whose variables are written. Then
     ``nengo.Simulator`` starts with the parameters of this simulation. Online rules stay
     where they are, and go on from there. An ensemble that is frozen alone keeps probes
     whose decoders nengo works out again, for the new encoders.
@@ -145,9 +147,25 @@ def freeze_params(live: Live, objects: Any, example: int | None = None) -> None:
     """
     chosen = objects if isinstance(objects, Sequence) else [objects]
     found = [pair for obj in chosen for pair in _all_arguments(live, obj, example)]
+    layers = [pair for obj in chosen for pair in _variables(live, obj, example)]
     for obj, arguments in found:  # only now, so that an error changes nothing
         for name, value in arguments.items():
             setattr(obj, name, value)
+    for variable, value in layers:
+        variable.assign(value.reshape(variable.shape).astype(variable.dtype))
+
+
+def _variables(
+    live: Live, obj: Any, example: int | None
+) -> list[tuple[Any, np.ndarray]]:
+    """Variables of the Keras layers in a network, and their present values."""
+    nodes = set(obj.all_nodes) if isinstance(obj, Network) else set()
+    return [
+        (weight.variable, live.value(weight.signal, example, weight.name))
+        for op in live.model.operators
+        if isinstance(op, SimTensorNode) and op.node in nodes
+        for weight in op.weights
+    ]
 
 
 def _all_arguments(

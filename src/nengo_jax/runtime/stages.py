@@ -211,12 +211,15 @@ class HostLoop:
         """What the probes see after the step, shape ([batch,] size) each."""
         return self._joined(carry, _SAMPLES, [s.access for s in self._program.samples])
 
-    def wires(self) -> Memory:
-        """Values of all wires in the last step, worked out again without compiling."""
-        if self._last is None:
-            return {}
-        before, inputs, history = self._last
+    def last_wires(self) -> Callable[[], Memory]:
+        """Return a function that works out all wires of the last step again."""
+        assert self._last is not None
+        return partial(self._again, *self._last)
 
+    def _again(
+        self, before: Callable[[], Memory], inputs: Memory, history: list[np.ndarray]
+    ) -> Memory:
+        """Repeat a step without compiling it, and keep the wires."""
         split = split_by_time(self._program, self._held, everything=True)
         fixed = run_groups(self._program, split.once, self._source, {})
         parts = _cut(self._program, split.each)

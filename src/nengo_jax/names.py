@@ -7,14 +7,14 @@ Keras does not allow left out; a name that is taken gets a number: ``probe_1``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nengo import Network, Node, Probe
 from nengo.builder import Model
 from nengo.exceptions import ValidationError
 
-from ..compiler import Compiled
+from .compiler import Compiled
 
 
 def name_objects(
@@ -96,3 +96,33 @@ def _name_of(key: Any, known: dict, kind: type, argument: str) -> str:
         f"{', '.join(known.values()) or 'none'}",
         attr=argument,
     )
+
+
+def nodes_of(data: Any, names: dict[Node | Probe, str]) -> Any:
+    """Turn data for input nodes, in any form, into a dictionary by node.
+
+    Parameters
+    ----------
+    data : mapping, list, array or None
+        As for :func:`by_name`. Objects that have no name are left in, to be refused by
+        who knows more.
+    names : dict of Node or Probe to str
+
+    Returns
+    -------
+    mapping of Node to Any, or None
+
+    Raises
+    ------
+    ValidationError
+        If a name is unknown, or a list is too long.
+    """
+    if data is None:
+        return None
+    named, rest = data, {}
+    if isinstance(data, Mapping):
+        named = {key: value for key, value in data.items() if isinstance(key, str)}
+        rest = {key: value for key, value in data.items() if key not in named}
+    objects = {name: obj for obj, name in names.items()}
+    found = by_name(named, names, Node, "data")
+    return {**rest, **{objects[name]: value for name, value in found.items()}}
