@@ -27,6 +27,7 @@ from hypothesis import (
     currently_in_test_context,
     event,
     given,
+    reject,
     settings,
 )
 from hypothesis import strategies as st
@@ -404,7 +405,12 @@ def check_against_reference(network: nengo.Network) -> None:
     def on_reference(disturbed: int | None = None):
         # noise follows the order that does not depend on addresses in memory
         options = {"disturbed": disturbed, "optimize": False}
-        return record(nengo.Simulator, network, **options)
+        try:
+            return record(nengo.Simulator, network, **options)
+        except ValueError as error:
+            if "lam value too large" in str(error):
+                reject()  # a loop that runs away to rates that NumPy has no Poisson for
+            raise
 
     expected = on_reference()
     for optimize in (True, False):
