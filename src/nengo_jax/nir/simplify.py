@@ -1,0 +1,254 @@
+"""A draft becomes the graph that one would have written: in steps, each a function.
+
+Biases go into the nodes where they belong; what no output depends on is dropped; what
+nothing drives gets zeros from an input; nodes that only hand on values, and chains of
+matrices and factors, become one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import nir
+import numpy as np
+from nengo.exceptions import BuildError
+
+from .cycles import back_edges
+from .draft import Draft
+
+_HOLDING = (nir.I, nir.LI, nir.CubaLI, nir.Delay)
+
+
+def simplify(draft: Draft, compose: bool) -> None:
+    """Simplify a draft, in place.
+
+    Parameters
+    ----------
+    draft : Draft
+    compose : bool
+        Whether matrices in a row are multiplied.
+    """
+    prune(draft)
+    place_biases(draft)
+    drive(draft)
+    dissolve(draft)
+    merge(draft, compose)
+    drop_steps(draft)
+
+
+def prune(draft: Draft) -> None:
+    """Drop all that no output depends on."""
+    alive: set[str] = set()
+    found = [name for name, node in draft.nodes.items() if type(node) is nir.Output]
+    before: dict[str, list[str]] = {}
+    for a, b in draft.edges:
+        before.setdefault(b, []).append(a)
+    while found:
+        name = found.pop()
+        if name not in alive:
+            alive.add(name)
+            found += before.get(name, [])
+    for name in set(draft.nodes) - alive:
+        draft.remove(name)
+        draft.biases.pop(name, None)
+
+
+def place_biases(draft: Draft) -> None:
+    """Work constants into the nodes that they lead to, or into those before."""
+    for name, bias in draft.biases.items():
+        node = draft.nodes[name]
+        if type(node) in (nir.LIF, nir.LI):
+            node.v_leak = node.v_leak + node.r * bias
+        elif type(node) in (nir.Linear, nir.Affine):
+            _offset(draft, name, node.weight @ bias)
+        else:
+            _place_before(draft, name, bias)
+    draft.biases.clear()
+
+
+def _place_before(draft: Draft, name: str, bias: np.ndarray) -> None:
+    befores = draft.before(name)
+    if len(befores) == 1 and draft.is_chain(befores[0], name):
+        node = draft.nodes[befores[0]]
+        if isinstance(node, nir.Linear | nir.Affine):
+            return _offset(draft, befores[0], bias)
+        each = bias.reshape(len(bias), -1)
+        if isinstance(node, nir.Conv1d | nir.Conv2d) and np.all(each == each[:, :1]):
+            node.bias = node.bias + each[:, 0]
+            return None
+    if bias.ndim > 1:
+        raise BuildError(
+            f"Different constants are added to the elements of the image {name!r}. NIR "
+            "adds one constant to each channel of a convolution, or one to each "
+            "element of a vector. Connect the constant node to the result of a Dense "
+            "or Sparse transform."
+        )
+    affine = nir.Affine(np.eye(len(bias)), bias)
+    inserted = draft.add(f"{name}_bias", affine)
+    draft.edges = [(a, inserted if b == name else b) for a, b in draft.edges]
+    draft.edges.append((inserted, name))
+    return None
+
+
+def _offset(draft: Draft, name: str, bias: np.ndarray) -> None:
+    node = draft.nodes[name]
+    old = node.bias if type(node) is nir.Affine else 0
+    draft.nodes[name] = nir.Affine(node.weight, old + bias)
+
+
+def drive(draft: Draft) -> None:
+    """Connect what nothing is connected to with an input, by weights of zero.
+
+    In NIR only inputs may have nothing before them.
+    """
+    driven = {b for _, b in draft.edges}
+    roots = [
+        name
+        for name, node in draft.nodes.items()
+        if name not in driven and type(node) is not nir.Input
+    ]
+    if not roots:
+        return
+    inputs = [name for name, node in draft.nodes.items() if type(node) is nir.Input]
+    if not inputs:
+        raise BuildError(
+            "No input leads to any of the outputs, and a NIR graph needs one. Add a "
+            "nengo.Node that is connected to the network; its weights may be zero."
+        )
+    source = inputs[0]
+    shape = tuple(np.asarray(draft.nodes[source].output_type["output"]).tolist())
+    if len(shape) > 1:
+        flat = draft.add(f"{source}_flat", nir.Flatten({"input": np.array(shape)}, 0))
+        draft.connect(source, flat)
+        source = flat
+    for name in roots:
+        taken = np.asarray(draft.nodes[name].input_type["input"])
+        if len(taken) != 1:
+            raise BuildError(
+                f"Nothing is connected to the image {name!r}. Connect an input to it; "
+                "the weights may be zero."
+            )
+        zeros = nir.Linear(np.zeros((taken[0], int(np.prod(shape)))))
+        draft.chain([source, draft.add(f"{name}_zero", zeros), name])
+
+
+def dissolve(draft: Draft) -> None:
+    """Drop the nodes that only hand on what they get, where that changes nothing."""
+    for name in sorted(draft.relays):
+        befores = draft.before(name)
+        if draft.bypass(name) and len(befores) == 1 and befores[0] in draft.made:
+            draft.rename(befores[0], draft.unique(name, name))
+            draft.made.discard(name)
+
+
+def _compose(first: Any, second: Any) -> nir.NIRNode:
+    weight = second.weight @ first.weight
+    bias = 0
+    if type(first) is nir.Affine:
+        bias = second.weight @ first.bias
+    if type(second) is nir.Affine:
+        bias = bias + second.bias
+    if np.ndim(bias) == 0:
+        return nir.Linear(weight)
+    return nir.Affine(weight, bias)
+
+
+def _scale_after(first: Any, second: nir.Scale) -> nir.NIRNode:
+    weight = second.scale[:, None] * first.weight
+    if type(first) is nir.Affine:
+        return nir.Affine(weight, second.scale * first.bias)
+    return nir.Linear(weight)
+
+
+def _scale_before(first: nir.Scale, second: Any) -> nir.NIRNode:
+    weight = second.weight * first.scale
+    if type(second) is nir.Affine:
+        return nir.Affine(weight, second.bias)
+    return nir.Linear(weight)
+
+
+def _scale_resistance(first: nir.Scale, second: Any) -> nir.NIRNode:
+    second.r = second.r * first.scale
+    return second
+
+
+_MATRICES = (nir.Linear, nir.Affine)
+_RESISTORS = (nir.I, nir.LI, nir.CubaLI, nir.IF, nir.LIF, nir.CubaLIF)
+
+_COMPOSITIONS: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]] = {
+    (first, second): _compose for first in _MATRICES for second in _MATRICES
+}
+_MERGERS: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]] = (
+    {(first, nir.Scale): _scale_after for first in _MATRICES}
+    | {(nir.Scale, second): _scale_before for second in _MATRICES}
+    | {(nir.Scale, second): _scale_resistance for second in _RESISTORS}
+)
+
+
+def merge(draft: Draft, compose: bool) -> None:
+    """Make one node of two that follow each other, where NIR has one."""
+    table = _MERGERS | (_COMPOSITIONS if compose else {})
+    again = True
+    while again:
+        again = False
+        for first, second in list(draft.edges):
+            if first not in draft.nodes or second not in draft.nodes:
+                continue
+            kinds = type(draft.nodes[first]), type(draft.nodes[second])
+            if kinds not in table or not draft.is_chain(first, second):
+                continue
+            node = table[kinds](draft.nodes[first], draft.nodes[second])
+            draft.nodes[second] = node
+            if second in draft.made and first not in draft.made:
+                draft.made.discard(second)
+            draft.edges = [
+                (a, second if b == first else b) for a, b in draft.edges if a != first
+            ]
+            draft.remove(first)
+            again = True
+
+
+def drop_steps(draft: Draft) -> None:
+    """Drop delays by one step that come about by themselves.
+
+    What closes a circle arrives one step later anyway, if it is the edge that
+    :func:`~nengo_jax.nir.cycles.back_edges` finds.
+    """
+    wanted = set(draft.steps)
+    while wanted:
+        edges, made = draft.edges, {}
+        for name in sorted(wanted):
+            after, befores = _after(edges, name), _before(edges, name)
+            made[name] = {(a, b) for a in befores for b in after}
+            edges = _spliced(edges, name, after)
+        inputs = sorted(n for n, v in draft.nodes.items() if type(v) is nir.Input)
+        starts = [*inputs, *sorted(set(draft.nodes) - set(inputs) - wanted)]
+        holds = {n for n, v in draft.nodes.items() if type(v) in _HOLDING} - wanted
+        found = back_edges(starts, edges, holds)
+        expected = set().union(*made.values())
+        if found == expected and len(set(edges)) == len(edges):
+            draft.edges = edges
+            for name in wanted:
+                draft.remove(name)
+            return
+        kept = {name for name in wanted if made[name] and made[name] <= found}
+        wanted = kept if kept != wanted else set()
+
+
+def _before(edges: list, name: str) -> list[str]:
+    return [a for a, b in edges if b == name]
+
+
+def _after(edges: list, name: str) -> list[str]:
+    return [b for a, b in edges if a == name]
+
+
+def _spliced(edges: list, name: str, after: list[str]) -> list:
+    result = []
+    for a, b in edges:
+        if b == name:
+            result += [(a, target) for target in after]
+        elif a != name:
+            result.append((a, b))
+    return result
