@@ -13,8 +13,8 @@ Alpha, 1 / (tau s + 1)^2, with level y and w = tau dy/dt:
    y \leftarrow y + (1 - e^{-h} (1 + h)) (u - y) + h e^{-h} w, \qquad
    w \leftarrow h e^{-h} (u - y) + (1 - h) e^{-h} w
 
-with the old y and w on the right. Both are written with the distance u - y, which is
-exactly zero once the filter has settled.
+with the old y and w on the right. Written with the distance u - y, rounding grows
+smaller as the filter settles.
 """
 
 from __future__ import annotations

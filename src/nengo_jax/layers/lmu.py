@@ -16,6 +16,7 @@ cell emits in this step, and its states are states of the unit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ from .cell import KerasSpikingCell
 from .dynamics import Dynamics, States, advance
 from .layer import KerasSpikingLayer
 from .legendre import discretise
-from .spiking_activation import build_activation, check_activation
+from .spiking_activation import build_activation, call_activation, check_activation
 
 _ENCODER, _KERNEL = "lecun_uniform", "glorot_normal"  # those of the paper
 
@@ -129,7 +130,7 @@ input_to_hidden, use_bias, dt
         if self._spikes:
             respond = self.activation.dynamics(training)
         else:
-            respond = Dynamics(before=self.activation)
+            respond = Dynamics(before=partial(call_activation, self.activation))
         encode, drive = self._make_encode(), self._make_drive()
 
         def step(inputs: Array, states: States) -> tuple[Array, States]:

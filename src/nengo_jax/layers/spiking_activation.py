@@ -77,10 +77,12 @@ class SpikingActivationCell(KerasSpikingCell):
     def dynamics(self, training: bool) -> Dynamics:
         """Return the equations of this module, or the activation alone."""
         if training and not self.spiking_aware_training:
-            return Dynamics(before=self.activation)
-        dt = self._time_step.read(self.variable_dtype)
-        step = _integrate(dt)
-        return Dynamics(step, before=self.activation, derivative=_same)
+            return Dynamics(before=self._respond)
+        step = _integrate(self._time_step.read(self.variable_dtype))
+        return Dynamics(step, before=self._respond, derivative=_same)
+
+    def _respond(self, inputs: Array) -> Array:
+        return call_activation(self.activation, inputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same cell."""
@@ -196,6 +198,20 @@ def check_activation(activation: Any) -> Callable[[Array], Array]:
             attr="activation",
         )
     return keras.activations.get(activation)
+
+
+def call_activation(activation: Callable[[Array], Array], inputs: Array) -> Array:
+    """Return the rates, in the precision of the inputs.
+
+    Some activations of Keras return single precision whatever they are given.
+    """
+    rates = activation(inputs)
+    if rates.shape != inputs.shape:
+        raise ValueError(
+            f"The activation {activation} turned inputs of the shape {inputs.shape} "
+            f"into {rates.shape}, but needs to keep it"
+        )
+    return rates.astype(inputs.dtype)
 
 
 def build_activation(activation: Any, shape: tuple) -> None:
