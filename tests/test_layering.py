@@ -24,6 +24,7 @@ LAYERS = {
         "feeder",
         "forward",
         "functional",
+        "hosted",
         "losses",
         "model",
         "names",

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from nengo.builder.signal import Signal
 
-from .compiler import CONSTANTS, Compiled, Sampler
+from .compiler import CONSTANTS, Compiled
 from .compiler.seeds import seed_layers
 from .core import Group, Role
 from .feeder import Data, Feeder
-from .runtime.host import Call, call_group
+from .hosted import Hosted
+from .runtime.host import call_group
 from .runtime.stages import HostLoop
 from .runtime.unroll import Inputs, compile_chunk, sample_rows
 
@@ -30,7 +30,6 @@ _CHUNK_STEPS = 1000
 _CHUNK_SECONDS = 0.25  # after which a run reports progress and can be interrupted
 _FIRST_STEPS = 100
 _FEWEST_STEPS = 25
-_SEEDS = 2**32
 
 
 class Recorded(NamedTuple):
@@ -60,10 +59,8 @@ class Engine:
         self.compiled = compiled
         self.batch_size = batch_size
         self.n_steps = 0
-        self._seed = 0
         self._wires: Callable[[], Mapping[str, jax.Array]] = dict
-        self.samplers: list[dict[int, Sampler]] = []
-        self.calls: list[dict[int, Call]] = []
+        self.hosted = Hosted(compiled, batch_size)
         self._device = device
         self._feeder = Feeder(compiled, batch_size)
         self._capacity = self._choose_capacity()
@@ -105,7 +102,7 @@ class Engine:
         processes : bool
             Whether processes start anew as well, or go on.
         """
-        samplers = self.samplers
+        samplers = self.hosted.samplers
         with self.context():
             self.state = self._keep_streams(self._initial_state())
             self.params = self._initial(Role.PARAM)
@@ -114,83 +111,27 @@ class Engine:
         self._wires = dict
         self.start(seed)
         if not processes:
-            self.samplers = samplers
+            self.hosted.samplers = samplers
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Let a run leave no trace in the engine, but that noise goes on."""
-        state, n_steps, wires, calls = self.state, self.n_steps, self._wires, self.calls
-        self.calls = self.copy_calls()
+        before = self.state, self.n_steps, self._wires
+        calls = self.hosted.calls
+        self.hosted.calls = self.hosted.copy_calls()
         try:
             yield
         finally:
-            self.state, self.n_steps, self._wires = state, n_steps, wires
-            self.calls = calls
+            self.state, self.n_steps, self._wires = before
+            self.hosted.calls = calls
 
     def start(self, seed: int) -> None:
         """Start processes and host operators anew, example k with ``seed + k``."""
-        self._seed = seed
         program, layout = self.compiled.program, self.compiled.layout
         seeded = seed_layers(program.initial, self.compiled.seeds, layout, seed)
         for name, value in seeded.items():
             self.poke(name, value)
-        started = [self._start_example(element) for element in range(self.examples)]
-        self.samplers = [samplers for samplers, _ in started]
-        self.calls = [calls for _, calls in started]
-
-    def _start_example(self, element: int) -> tuple[dict, dict]:
-        """Start the processes and host operators of one example, by number."""
-        rng = np.random.RandomState((self._seed + element) % _SEEDS)
-        samplers: dict[int, Sampler] = {}
-        calls: dict[int, Call] = {}
-        for starter in self.compiled.starters:
-            started = starter.start(rng, element)
-            if starter.source is not None:
-                samplers[starter.source] = started
-            if starter.call is not None:
-                calls[starter.call] = started
-        return samplers, calls
-
-    def copy_calls(self) -> list[dict[int, Call]]:
-        """Return copies of the host operators of all examples, as they are now."""
-        copies = [self._start_example(element)[1] for element in range(self.examples)]
-        for mine, own in zip(self.calls, copies, strict=True):
-            for number, call in own.items():
-                call.follow(mine[number])
-        return copies
-
-    def source_values(
-        self, signal: Signal, examples: int, first: int, steps: int
-    ) -> np.ndarray:
-        """Return what feeds a signal, example k being as in a run with ``seed + k``.
-
-        Sources are started anew for this; those of the simulation do not go on.
-
-        Parameters
-        ----------
-        signal : Signal
-        examples : int
-        first : int
-            Number of the first step.
-        steps : int
-
-        Returns
-        -------
-        ndarray, shape (examples, steps, size)
-        """
-        sources = self.compiled.sources
-        (number,) = (n for n, s in enumerate(sources) if s.signal is signal)
-        different = 1 if sources[number].shared else examples
-        rows = []
-        for element in range(different):
-            rng = np.random.RandomState((self._seed + element) % _SEEDS)
-            for starter in self.compiled.starters:
-                if starter.call is not None:
-                    continue  # nothing of it is needed, and it draws nothing here
-                started = starter.start(rng, element)
-                if starter.source == number:
-                    rows.append(started.take(first, steps).reshape(steps, -1))
-        return np.broadcast_to(np.stack(rows), (examples, steps, signal.size))
+        self.hosted.start(seed)
 
     def run(self, steps: int, data: Data) -> Iterator[Recorded]:
         """Advance by ``steps``; yield what the probes recorded, piece by piece.
@@ -243,7 +184,7 @@ class Engine:
     def _advance_device(self, count: int, capacity: int, data: Data):
         program = self.compiled.program
         sequences, count, error = self._feeder.take(
-            self.samplers, self.n_steps + 1, count, capacity, data
+            self.hosted.samplers, self.n_steps + 1, count, capacity, data
         )
         if count == 0:
             return Recorded(0, [np.zeros((0,)) for _ in program.samples]), error
@@ -354,7 +295,7 @@ class Engine:
         results = call_group(
             group,
             reads,
-            self.calls,
+            self.hosted.calls,
             self.batch_size is not None,
             self.n_steps + 1,
             self.compiled.program.dt,
@@ -363,7 +304,7 @@ class Engine:
 
     def _inputs_of_step(self, first: int, k: int, data: Data) -> dict[str, Any]:
         part = {signal: value[..., k : k + 1, :] for signal, value in data.items()}
-        fed = self._feeder.take(self.samplers, first + k, 1, 1, part)
+        fed = self._feeder.take(self.hosted.samplers, first + k, 1, 1, part)
         if fed.error is not None:
             raise fed.error
         inputs = {name: value[..., 0, :] for name, value in fed.sequences.items()}
@@ -424,10 +365,7 @@ class Engine:
             },
             "constants": self.peek(CONSTANTS),
             "n_steps": self.n_steps,
-            "hosted": [
-                {s: np.array(v) for held in own for s, v in held.signals.items()}
-                for own in self._holders()
-            ],
+            "hosted": self.hosted.snapshot(),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -437,40 +375,7 @@ class Engine:
         if snapshot["constants"] is not None:
             self.poke(CONSTANTS, snapshot["constants"])
         self.n_steps = snapshot["n_steps"]
-        for own, values in zip(self._holders(), snapshot["hosted"], strict=True):
-            for held in own:
-                for signal in held.signals:
-                    held.signals[signal][...] = values[signal]
-
-    def _holders(self) -> list[list[Any]]:
-        """Samplers and host calls of each example."""
-        return [
-            [*samplers.values(), *calls.values()]
-            for samplers, calls in zip(self.samplers, self.calls, strict=True)
-        ]
-
-    def host_signal(self, signal: Signal) -> np.ndarray | None:
-        """Return the array of a signal that lives with a process or host operator."""
-        found = [
-            held.signals[signal]
-            for own in self._holders()
-            for held in own
-            if signal in held.signals
-        ]
-        if not found:
-            return None
-        return found[0] if self.batch_size is None else np.stack(found)
-
-    def set_host_signal(self, signal: Signal, value: np.ndarray) -> bool:
-        """Write what ``host_signal`` returns; False if the signal lives elsewhere."""
-        found = False
-        for element, own in enumerate(self._holders()):
-            for held in own:
-                if signal in held.signals:
-                    part = value if self.batch_size is None else value[element]
-                    held.signals[signal][...] = part
-                    found = True
-        return found
+        self.hosted.restore(snapshot["hosted"])
 
     @property
     def _on_host(self) -> bool:

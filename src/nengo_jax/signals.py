@@ -111,7 +111,7 @@ class Signals(Mapping[Signal, np.ndarray]):
             if signal.base is self._model.step:
                 self._engine.n_steps = int(value)
             elif slot is None:
-                if not self._engine.set_host_signal(signal.base, value):
+                if not self._engine.hosted.write(signal.base, value):
                     self[signal][...] = value
             else:
                 if slot.block not in blocks:
@@ -136,7 +136,7 @@ class Signals(Mapping[Signal, np.ndarray]):
         states = (Role.STATE, Role.SHARED, Role.HOST)
         kept = [base for base, role in compiled.layout.roles.items() if role in states]
         kept += [s for s, slot in compiled.layout.slots.items() if slot[0] == CONSTANTS]
-        for samplers in self._engine.samplers[:1]:
+        for samplers in self._engine.hosted.samplers[:1]:
             for sampler in samplers.values():
                 kept += sampler.signals
         return list(dict.fromkeys(signal for signal in kept if not signal.sparse))
@@ -207,7 +207,7 @@ class Signals(Mapping[Signal, np.ndarray]):
 
     def _beside_blocks(self, signal: Signal) -> np.ndarray:
         base = signal.base
-        value = self._engine.host_signal(base)
+        value = self._engine.hosted.read(base)
         if value is None:
             if base not in self._others:
                 initial = base.initial_value

@@ -72,7 +72,7 @@ class Inputs:
         count = _common(counts, None if counts else examples, "examples")
         steps = self._count_steps(arrays, n_steps)
         for name in sorted(self._layer.required - set(arrays)):
-            arrays[name] = self._engine.source_values(
+            arrays[name] = self._engine.hosted.source_values(
                 self._layer.inputs_taken[name], count, self._engine.n_steps + 1, steps
             )
         known = self._layer.inputs_taken

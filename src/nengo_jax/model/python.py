@@ -49,7 +49,7 @@ class PythonParts:
     def call(self, stateful: bool) -> Iterator[None]:
         """Prepare for a call of Keras; an error in Python goes on as it was raised."""
         self._error = None
-        self._calls = self._engine.calls
+        self._calls = self._engine.hosted.calls
         self._step = self._engine.n_steps if stateful else None
         try:
             yield
@@ -65,7 +65,7 @@ class PythonParts:
         number = group.calls[0].number
         if step != self._step or number in self._done:
             if self._step is None or step != self._step + 1:  # a batch begins
-                self._calls = self._engine.copy_calls()
+                self._calls = self._engine.hosted.copy_calls()
             self._step, self._done = step, set()
         self._done.add(number)
         dt = self._engine.compiled.program.dt
