@@ -1,13 +1,14 @@
 """Every primitive of NIR, loaded and compared with its equations."""
 
 import nengo
-import nengo_jax
 import nir
 import numpy as np
 import pytest
 from nengo.exceptions import BuildError, ValidationError
-from nengo_jax.nir import load
 from nir_equations import evaluate
+
+import nengo_jax
+from nengo_jax.nir import load
 
 RNG = np.random.RandomState(5)
 DT = 0.001
@@ -272,7 +273,7 @@ def recurrent_of(outer):
 
 
 def test_euler_is_snntorch():
-    """Its Leaky with reset to zero: v = beta v + x, written as dt = 1e-4, r = tau / dt."""
+    """Its Leaky with reset to zero, v = beta v + x, has dt = 1e-4 and r = tau / dt."""
     beta, dt = 0.9, 1e-4
     tau = dt / (1 - beta)
     lif = nir.LIF(np.array(tau), np.array(tau / dt), np.array(0.0), np.array(1.0))
@@ -457,7 +458,7 @@ def test_bad_files(tmp_path):
     with pytest.raises(ValueError, match=r"other\.h5 contains no NIR graph"):
         load(tmp_path / "other.h5")
     nir.write(tmp_path / "node.nir", NODES["LI"])
-    with pytest.raises((TypeError, ValueError), match="NIR graph|NIRGraph"):
+    with pytest.raises((TypeError, ValueError), match=r"NIR graph|NIRGraph"):
         load(tmp_path / "node.nir")
 
 

@@ -101,6 +101,12 @@ class IntegrateAndFire(RectifiedLinear):
     state = {"voltage": Choice([0])}  # noqa: RUF012
     spiking = True
 
+    def max_rates_intercepts(self, gain, bias):
+        """Return the rates in Hz at 1, and the intercepts."""
+        silent = np.asarray(gain) == 0
+        intercepts = np.where(silent, np.inf, -bias / np.where(silent, 1, gain))
+        return self.rates(1, gain, bias).squeeze(axis=0), intercepts
+
     def rates(self, x, gain, bias):
         """Return the rates in Hz, as if nothing above the threshold were lost."""
         current = self.current(x, gain, bias)
@@ -164,8 +170,8 @@ class LeakyIntegrateAndFire(NeuronType):
     def gain_bias(self, max_rates, intercepts):
         """Return the gains and biases of rates in Hz at 1, and of intercepts."""
         max_rates, intercepts = np.atleast_1d(max_rates), np.atleast_1d(intercepts)
-        drive = -1 / np.expm1(-1 / (np.asarray(max_rates, float) * self.tau))
-        gain = (drive - 1) / (1 - np.asarray(intercepts, float))
+        excess = 1 / np.expm1(1 / (np.asarray(max_rates, float) * self.tau))
+        gain = excess / (1 - np.asarray(intercepts, float))
         return gain, 1 - gain * intercepts
 
     def max_rates_intercepts(self, gain, bias):

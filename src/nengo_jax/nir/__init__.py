@@ -10,7 +10,7 @@ verify      runs a network and what comes back from its export; compares outputs
 =========== =======================================================================
 
 What cannot be expressed on the other side is refused, with the reason and the way out:
-a graph means what the network means, or there is none. NIR leaves three things open,
+a graph means what the network means, or there is none. NIR leaves some things open,
 and this is how they are read and written here:
 
 - **Spikes.** In NIR a spike is a 1 that lasts one step, as all simulators that use it
@@ -22,6 +22,9 @@ and this is how they are read and written here:
   synapses and neurons. What comes back to a neuron in a circle without a synapse
   arrives one step later. Equations are solved exactly for inputs that do not change
   within a step, or with forward Euler (``method``).
+- **Units.** Neurons are rescaled so that their voltage is 0 after a spike and 1 at the
+  threshold. That changes nothing but rounding: what would come to lie exactly on the
+  threshold may fall on either side.
 - **Beginnings.** All voltages and currents are 0 at first, as in the tests of NIR.
   Other initial voltages are exported as a shift of voltage, threshold and reset.
 

@@ -10,7 +10,7 @@ import numpy as np
 from nengo.exceptions import SimulationError, ValidationError
 
 from ..simulator import Simulator
-from .export import export_parameters, parameters_of
+from .export import export_parameters, parameters_of, step_of
 from .load import load
 
 
@@ -53,21 +53,24 @@ def verify(
         If NIR cannot express the network.
     """
     if isinstance(source, nengo.Network):
-        step = parameters_of(source, dt).dt
-        with nengo.Simulator(source, dt=step, progress_bar=False) as sim:
-            return _compare(sim, data or {}, n_steps, tolerance)
-    return _compare(source, data or {}, n_steps, tolerance)
+        with nengo.Simulator(source, dt=step_of(dt), progress_bar=False) as sim:
+            return _compare(sim, None, data or {}, n_steps, tolerance)
+    return _compare(source, dt, data or {}, n_steps, tolerance)
 
 
 def _compare(
-    sim: Any, data: Mapping[nengo.Node, np.ndarray], n_steps: int, tolerance: float
+    sim: Any,
+    dt: float | None,
+    data: Mapping[nengo.Node, np.ndarray],
+    n_steps: int,
+    tolerance: float,
 ) -> dict[nengo.Probe, float]:
     if isinstance(sim, Simulator) and sim.minibatch_size is not None:
         raise ValidationError(
             "simulates a batch; give a Simulator without minibatch_size",
             attr="source",
         )
-    exported = export_parameters(parameters_of(sim, None), None, None, compose=True)
+    exported = export_parameters(parameters_of(sim, dt), None, None, compose=True)
     _check(data, exported.inputs, n_steps)
     given = _run(sim, list(exported.inputs), data, n_steps)
     loaded = load(exported.graph)
@@ -115,8 +118,8 @@ def _run(
     n_steps: int,
 ) -> dict[nengo.Node, np.ndarray]:
     """Simulate from the beginning, and return what nodes showed in each step."""
-    sim.reset()
     if isinstance(sim, Simulator):
+        sim.reset(include_trainable=False)
         # what a function of time returned is not among its signals
         reference = nengo.Simulator(
             None, model=sim.model, dt=sim.dt, optimize=False, progress_bar=False
@@ -125,6 +128,7 @@ def _run(
             given = _record(reference, nodes, data, n_steps)
         sim.run_steps(n_steps, given, progress_bar=False)
         return given
+    sim.reset()
     return _record(sim, nodes, data, n_steps)
 
 

@@ -147,13 +147,18 @@ def export(
     return graph
 
 
+def step_of(dt: float | None) -> float:
+    """Return the step in seconds that a network is simulated with."""
+    step = _DT if dt is None else dt
+    if not 0 < step < np.inf:
+        raise ValidationError(f"must be positive (got {step!r})", attr="dt")
+    return float(step)
+
+
 def parameters_of(source: Any, dt: float | None) -> Parameters:
     """Return a network or what a Simulator simulates, with its parameters."""
     if isinstance(source, nengo.Network):
-        step = _DT if dt is None else dt
-        if not 0 < step < np.inf:
-            raise ValidationError(f"must be positive (got {step!r})", attr="dt")
-        model = Model(dt=float(step))
+        model = Model(dt=step_of(dt))
         model.build(source)
         return _parameters(source, model, model.params)
     if not isinstance(source, Simulator | nengo.Simulator):
@@ -387,7 +392,7 @@ class _Writer:
         target = self._filter(link)
         if link.source in self._constants:
             size = link.size_out
-            value = link.as_matrix() @ np.asarray(link.source.output, np.float64)
+            value = link.apply(np.asarray(link.source.output, np.float64))
             shape = self.layout.shape(link.target, size)
             order = self.layout.order(link.target, size)
             self._add_bias(target, value[order].reshape(shape))
@@ -423,6 +428,7 @@ class _Writer:
             shape = self.layout.shape(link.target, link.size_out)
             node = kind.node(shape, self._parameters.dt)
             name = self._draft.add(f"{self._target_name(link)}_synapse", node)
+            self._draft.made.add(name)
             self._draft.connect(name, target)
             self._filters[target, kind] = name
             if kind == FilterKind(steps=1):
@@ -469,5 +475,6 @@ class _Writer:
             shape = self.layout.shape(source, source.size_out)
             node = nir.Flatten({"input": np.array(shape)}, 0)
             self._flat[name] = self._draft.add(f"{name}_flat", node)
+            self._draft.made.add(self._flat[name])
             self._draft.connect(name, self._flat[name])
         return self._flat[name]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,13 @@ class FlatGraph:
     edges: tuple[Edge, ...]
     metadata: Mapping[str, Any]
 
-    def before(self, name: str) -> list[str]:
-        """Return the nodes with an edge to this one."""
-        return [a for a, b in self.edges if b == name]
+    @cached_property
+    def sources(self) -> Mapping[str, list[str]]:
+        """The nodes with an edge to each node."""
+        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for source, target in self.edges:
+            found[target].append(source)
+        return found
 
     def of_type(self, kind: type[nir.NIRNode]) -> list[str]:
         """Return the names of the nodes of a type, sorted.

@@ -55,8 +55,8 @@ def plan_layout(links: Sequence[Link], constants: set[nengo.Node]) -> Layout:
     def propose(obj: Source | Target, shape: ChannelShape) -> None:
         proposals.setdefault(group_of[obj], set()).add(shape)
 
-    for link in links:
-        convolution = _native(link)
+    native = [_native(link) for link in links]
+    for link, convolution in zip(links, native, strict=True):
         if convolution is not None:
             propose(link.source, convolution.input_shape)
             propose(link.target, convolution.output_shape)
@@ -69,8 +69,8 @@ def plan_layout(links: Sequence[Link], constants: set[nengo.Node]) -> Layout:
         images = {g: next(iter(s)) for g, s in proposals.items() if g not in flat}
         ends = [
             {group_of[link.source], group_of[link.target]}
-            for link in links
-            if _native(link) is not None
+            for link, convolution in zip(links, native, strict=True)
+            if convolution is not None
         ]
         spoilt = {group for pair in ends if pair - set(images) for group in pair}
         if spoilt <= flat:

@@ -71,6 +71,12 @@ class Link:
             return self.weights.transform.size_out
         return len(self.weights)
 
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Return the values that arrive if the source shows these."""
+        if isinstance(self.weights, np.ndarray) and self.weights.ndim == 1:
+            return self.weights * values
+        return self.as_matrix() @ values
+
     def as_matrix(self) -> np.ndarray:
         """Return the weights as a matrix."""
         if isinstance(self.weights, Kernel):
@@ -155,7 +161,6 @@ def _link(
         np.arange(size_in)[slice(None) if decoded else conn.pre_slice],
         np.arange(post.size_in)[conn.post_slice],
         (post.size_in, size_in),
-        conn,
     )
     return Link(conn, source, post, weights, conn.synapse)
 
@@ -177,7 +182,6 @@ def _place(
     columns: np.ndarray,
     rows: np.ndarray,
     shape: tuple[int, int],
-    conn: nengo.Connection,
 ) -> np.ndarray | Kernel:
     """Return weights between all elements of both ends."""
     whole = np.array_equal(columns, np.arange(shape[1])) and np.array_equal(
@@ -189,10 +193,6 @@ def _place(
         weights = as_matrix(weights.transform, weights.weights)
     elif weights.ndim == 1:
         weights = np.diag(weights)
-    if len(set(rows.tolist())) < len(rows):
-        raise BuildError(
-            f"{conn} leads to the same element more than once. Use a transform instead."
-        )
     placed = np.zeros(shape)
     np.add.at(placed, np.ix_(rows, columns), weights)
     return placed

@@ -162,7 +162,7 @@ def _head(graph: FlatGraph, name: str, part: Part) -> nengo.Node | Neurons:
 
     So there is one set of weights, however many edges lead to the node.
     """
-    several = len(graph.before(name)) > 1
+    several = len(graph.sources[name]) > 1
     if not several or all(wire.transform is None for wire in part.wires):
         return part.target
     size = sum(_size_in(wire) for wire in part.wires)

@@ -57,7 +57,7 @@ def infer_shapes(graph: FlatGraph) -> dict[str, tuple[Shape, Shape]]:
 
 
 def _incoming(graph: FlatGraph, known, name: str) -> Shape | None:
-    for source in graph.before(name):
+    for source in graph.sources[name]:
         if known[source][1] is not None:
             return known[source][1]
     return None

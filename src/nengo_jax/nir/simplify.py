@@ -136,10 +136,22 @@ def drive(draft: Draft) -> None:
 def dissolve(draft: Draft) -> None:
     """Drop the nodes that only hand on what they get, where that changes nothing."""
     for name in sorted(draft.relays):
-        befores = draft.before(name)
-        if draft.bypass(name) and len(befores) == 1 and befores[0] in draft.made:
-            draft.rename(befores[0], draft.unique(name, name))
+        befores, afters = draft.before(name), draft.after(name)
+        if len(befores) * len(afters) > len(befores) + len(afters):
+            continue  # there would be more edges than now
+        namesake = _namesake(draft, befores, afters)
+        if draft.bypass(name) and namesake is not None:
+            draft.rename(namesake, name)
             draft.made.discard(name)
+
+
+def _namesake(draft: Draft, befores: list[str], afters: list[str]) -> str | None:
+    """Return the neighbour that can take the name of a node, as it has none itself."""
+    if len(befores) == 1 and befores[0] in draft.made:
+        return befores[0]
+    if len(afters) == 1 and afters[0] in draft.made:
+        return afters[0] if type(draft.nodes[afters[0]]) is nir.Flatten else None
+    return None
 
 
 def _compose(first: Any, second: Any) -> nir.NIRNode:
@@ -179,16 +191,23 @@ _RESISTORS = (nir.I, nir.LI, nir.CubaLI, nir.IF, nir.LIF, nir.CubaLIF)
 _COMPOSITIONS: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]] = {
     (first, second): _compose for first in _MATRICES for second in _MATRICES
 }
-_MERGERS: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]] = (
-    {(first, nir.Scale): _scale_after for first in _MATRICES}
-    | {(nir.Scale, second): _scale_before for second in _MATRICES}
-    | {(nir.Scale, second): _scale_resistance for second in _RESISTORS}
-)
+_MERGERS: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]] = {
+    (first, nir.Scale): _scale_after for first in _MATRICES
+} | {(nir.Scale, second): _scale_before for second in _MATRICES}
+_INTO_RESISTANCE: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]] = {
+    (nir.Scale, second): _scale_resistance for second in _RESISTORS
+}
 
 
 def merge(draft: Draft, compose: bool) -> None:
     """Make one node of two that follow each other, where NIR has one."""
-    table = _MERGERS | (_COMPOSITIONS if compose else {})
+    for table in (_INTO_RESISTANCE, _MERGERS | (_COMPOSITIONS if compose else {})):
+        _merge(draft, table)
+
+
+def _merge(
+    draft: Draft, table: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]]
+) -> None:
     again = True
     while again:
         again = False
@@ -200,12 +219,14 @@ def merge(draft: Draft, compose: bool) -> None:
                 continue
             node = table[kinds](draft.nodes[first], draft.nodes[second])
             draft.nodes[second] = node
-            if second in draft.made and first not in draft.made:
-                draft.made.discard(second)
+            named = first not in draft.made and second in draft.made
             draft.edges = [
                 (a, second if b == first else b) for a, b in draft.edges if a != first
             ]
             draft.remove(first)
+            if named:
+                draft.rename(second, first)
+                draft.made.discard(first)
             again = True
 
 
