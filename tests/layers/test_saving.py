@@ -46,8 +46,7 @@ def make_model(activation="softplus"):
             spiking,
             lowpass,
             layers.LIF(0.1, 0.01, -1, 0.1, dt=0.05, surrogate=surrogate),
-            layers.LMU(6, 3, 0.3, 2, inner, dt=0.05, use_bias=True),
-            layers.LMU(5, 3, 0.3, memory_to_memory=False, dt=0.05),
+            layers.LMU(6, 3, 0.3, 2, inner, memory_to_memory=False, dt=0.05),
             layers.Alpha(0.1, dt=0.05, apply_during_training=False),
         ]
     )
@@ -55,7 +54,7 @@ def make_model(activation="softplus"):
 
 def data(batch=4, steps=12):
     x = np.random.RandomState(0).normal(size=(batch, steps, 4)).astype(np.float32)
-    return x, np.zeros((batch, steps, 5))
+    return x, np.zeros((batch, steps, 6))
 
 
 def test_trained_model_is_loaded_and_trained_further(tmp_path):
@@ -68,16 +67,11 @@ def test_trained_model_is_loaded_and_trained_further(tmp_path):
     expected = model.predict(x, verbose=0)
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), expected)
     assert np.any(expected != 0)
-    longer = data(steps=30)[0]
-    np.testing.assert_array_equal(loaded(longer), model(longer))
     losses = [
         m.fit(x, y, epochs=2, shuffle=False, verbose=0).history["loss"]
         for m in (model, loaded)
     ]
     np.testing.assert_allclose(*losses, rtol=1e-5)
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    np.testing.assert_array_equal(clone(x), model(x))
 
 
 def test_in_another_process(tmp_path):
@@ -110,11 +104,15 @@ def test_activations(tmp_path, activation):
 
 
 def test_a_lambda_is_not_loaded_in_safe_mode(tmp_path):
-    model = make_model(lambda x: x * x)
+    layer = layers.SpikingActivation(lambda x: x * x)
+    model = keras.Sequential([keras.Input((None, 4)), layer])
     with pytest.warns(UserWarning, match="includes a `lambda`"):
         model.save(tmp_path / "model.keras")
-    with pytest.raises((ValueError, TypeError), match=r"lambda|safe_mode"):
+    with pytest.raises((ValueError, TypeError), match=r"deserialization of a .*lambda"):
         keras.models.load_model(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=False)
+    x, _ = data()
+    np.testing.assert_array_equal(loaded(x), model(x))
 
 
 def test_a_variable_is_saved_as_its_value(tmp_path):

@@ -167,8 +167,6 @@ def test_number_of_batches_unknown_ahead():
         return 0.1
 
     class Counted(keras.utils.PyDataset):
-        num_batches = None
-
         def __getitem__(self, index):
             return np.ones((2, 3, 3)), np.ones((2, 3, 4))
 

@@ -28,7 +28,12 @@ from .cell import KerasSpikingCell
 from .dynamics import Dynamics, States, advance
 from .layer import KerasSpikingLayer
 from .legendre import discretise
-from .spiking_activation import build_activation, call_activation, check_activation
+from .spiking_activation import (
+    build_activation,
+    call_activation,
+    check_activation,
+    serialize_activation,
+)
 
 _ENCODER, _KERNEL = "lecun_uniform", "glorot_normal"  # those of the paper
 
@@ -289,11 +294,9 @@ def _check_sizes(order: int, theta: float, memory_d: int) -> None:
 
 
 def _check_activation(activation: Any, size: tuple[int, ...]) -> Any:
-    if isinstance(activation, dict) and "class_name" in activation:
-        activation = keras.saving.deserialize_keras_object(activation)
     if not isinstance(activation, KerasSpikingCell):
-        return check_activation(activation)
-    if activation.size != size:
+        activation = check_activation(activation)
+    if isinstance(activation, KerasSpikingCell) and activation.size != size:
         raise ValidationError(
             f"The cell {activation.name} has the size {activation.size}, but the unit "
             f"has the size {size}",
@@ -306,7 +309,7 @@ def _config(owner: LMUCell | LMU) -> dict[str, Any]:
     if isinstance(owner.activation, KerasSpikingCell):
         activation = keras.saving.serialize_keras_object(owner.activation)
     else:
-        activation = keras.activations.serialize(owner.activation)
+        activation = serialize_activation(owner.activation)
     return {
         "order": owner.order,
         "theta": owner.theta,

@@ -88,7 +88,7 @@ class SpikingActivationCell(KerasSpikingCell):
         """Return the arguments that make the same cell."""
         return {
             **super().get_config(),
-            "activation": keras.activations.serialize(self.activation),
+            "activation": serialize_activation(self.activation),
             "seed": self.seed,
             "spiking_aware_training": self.spiking_aware_training,
         }
@@ -177,7 +177,7 @@ class SpikingActivation(KerasSpikingLayer):
         """Return the arguments that make the same layer."""
         return {
             **super().get_config(),
-            "activation": keras.activations.serialize(self.activation),
+            "activation": serialize_activation(self.activation),
             "seed": self.seed,
             "spiking_aware_training": self.spiking_aware_training,
         }
@@ -197,7 +197,16 @@ def check_activation(activation: Any) -> Callable[[Array], Array]:
             "None; for the identity give 'linear'",
             attr="activation",
         )
+    if isinstance(activation, dict):
+        return keras.saving.deserialize_keras_object(activation)
     return keras.activations.get(activation)
+
+
+def serialize_activation(activation: Any) -> Any:
+    """Return what an activation is saved as; a lambda needs ``safe_mode=False``."""
+    if getattr(activation, "__name__", None) == "<lambda>":
+        return keras.saving.serialize_keras_object(activation)
+    return keras.activations.serialize(activation)
 
 
 def call_activation(activation: Callable[[Array], Array], inputs: Array) -> Array:
