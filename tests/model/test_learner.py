@@ -265,6 +265,52 @@ def test_sources_of_batches(data, kind):
     assert_close(results[0], results[1])
 
 
+class Unsized:
+    """Can be iterated over again and again, and does not know its length."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+@pytest.mark.parametrize("kind", [Loader, Unsized])
+def test_sources_in_several_epochs(data, kind):
+    """All batches are seen once in each epoch, in training and in validation."""
+    x, y = data
+    batches = [Batches(x, y)[k] for k in range(3)]
+    histories = []
+    for source in (kind(batches), None):
+        network = rate_network()
+        with simulator(network) as sim:
+            sim.compile(keras.optimizers.SGD(0.01), loss={network.p: "mse"})
+            options = {"epochs": 3, "verbose": 0, "validation_data": source}
+            if source is None:
+                options |= {"validation_data": (x, {"p": y}), "shuffle": False}
+                histories.append(sim.fit(x, {"p": y}, **options).history)
+            else:
+                histories.append(sim.fit(source, **options).history)
+    assert histories[0].keys() == histories[1].keys()
+    for name, values in histories[0].items():
+        assert histories[1][name] == pytest.approx(values, rel=1e-6)
+
+
+def test_a_source_that_is_too_short(data):
+    x, y = data
+
+    class Short(Loader):
+        def __len__(self):
+            return 5
+
+    loader = Short([Batches(x, y)[k] for k in range(3)])
+    network = rate_network()
+    with simulator(network) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        with pytest.raises(ValidationError, match="only 3 batches, but promised 5"):
+            sim.fit(loader, verbose=0)
+
+
 def test_validation(data):
     x, y = data
     network = rate_network()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from inspect import isgenerator
 from typing import Any
 
 import keras
@@ -143,15 +142,13 @@ class Learner:
         """Train; see :meth:`nengo_jax.Simulator.fit`."""
         self._check_training()
         if validation_data is not None:
-            validation_data, count = self._validation(validation_data, n_steps)
-            if count is not None:
-                kwargs.setdefault("validation_steps", count)
+            validation_data = self._validation(validation_data, n_steps)
         callbacks = _with_callbacks(
             [Synchronize(self._exchange.synchronize), StopAtNaN(list(self._losses))],
             callbacks,
         )
         with self._call(stateful):
-            arguments = self._arguments(x, y, n_steps, kwargs, "steps_per_epoch")
+            arguments = self._arguments(x, y, n_steps, kwargs, training=True)
             if validation_data is not None:
                 arguments["validation_data"] = validation_data
             return self.model.fit(**arguments, callbacks=callbacks)
@@ -285,7 +282,7 @@ class Learner:
         y: Any,
         n_steps: int | None,
         kwargs: dict,
-        steps: str = "steps",
+        training: bool = False,
     ) -> dict:
         """Arguments for Keras: arrays in batches, or an adapted source of batches."""
         for argument in ("batch_size", "validation_batch_size"):
@@ -295,12 +292,11 @@ class Learner:
                     f"{self._batch_size}. Make the simulator with another one.",
                     attr=argument,
                 )
-        adapted = adapt(x, self._convert(n_steps))
-        if adapted is not None:
-            source, count = adapted
-            if steps == "steps_per_epoch" and isgenerator(source):
-                kwargs.setdefault("shuffle", False)  # Keras warns that it cannot
-            return {"x": source, **({steps: count} if count else {}), **kwargs}
+        source = adapt(x, self._convert(n_steps))
+        if source is not None:
+            if training and not isinstance(x, keras.utils.PyDataset):
+                kwargs["shuffle"] = False  # their batches come in an order of their own
+            return {"x": source, **kwargs}
         if y is None:
             parts: tuple = (self._inputs.complete(x, n_steps, self._batch_size),)
         else:
@@ -309,26 +305,25 @@ class Learner:
         if share := kwargs.pop("validation_split", None):
             parts, held_out = split(parts, share)
             kwargs["validation_data"] = ArrayBatches(held_out, self._batch_size)
-        if steps == "steps_per_epoch":
+        shuffle = False
+        if training:
             shuffle = kwargs.pop("shuffle", True)
             kwargs["shuffle"] = False  # not the batches as well
-        else:
-            shuffle = False
         return {"x": ArrayBatches(parts, self._batch_size, shuffle), **kwargs}
 
-    def _validation(self, data: Any, n_steps: int | None) -> tuple[Any, int | None]:
-        """What to give to Keras for validation, and its number of batches."""
+    def _validation(self, data: Any, n_steps: int | None) -> Any:
+        """What to give to Keras for validation."""
         if isinstance(data, (tuple, list)) and len(data) in (2, 3):
             prepared = self._prepare(*data, n_steps=n_steps)
-            return ArrayBatches(prepared, self._batch_size), None
-        adapted = adapt(data, self._convert(n_steps))
-        if adapted is None:
+            return ArrayBatches(prepared, self._batch_size)
+        source = adapt(data, self._convert(n_steps))
+        if source is None:
             raise ValidationError(
                 "Must be (x, y), (x, y, sample_weight) or a source of such batches "
                 f"(got {type(data).__name__})",
                 attr="validation_data",
             )
-        return adapted
+        return source
 
     def _convert(self, n_steps: int | None) -> Callable:
         """Make the function that checks and completes a batch of a source."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
-from inspect import isgenerator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
+from nengo.exceptions import ValidationError
 
 Convert = Callable[[Any], tuple]
 
@@ -51,7 +51,42 @@ class CheckedDataset(keras.utils.PyDataset):
         self._dataset.on_epoch_end()
 
 
-def adapt(source: Any, convert: Convert) -> tuple[Any, int | None] | None:
+class IteratedDataset(keras.utils.PyDataset):
+    """What can be iterated over again and again, as a dataset for Keras.
+
+    Keras takes some batches of an iterator in advance, to look at them, and would give
+    them twice to a later validation.
+
+    Parameters
+    ----------
+    source : iterable of batches
+    convert : callable
+        ``convert(batch) -> batch``.
+    """
+
+    def __init__(self, source: Iterable, convert: Convert):
+        super().__init__()
+        self._source = source
+        self._convert = convert
+        self._length = _count(source)
+        self._batches = iter(())
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> tuple:
+        if index == 0:
+            self._batches = iter(self._source)
+        for batch in self._batches:
+            return self._convert(_to_numpy(batch))
+        raise ValidationError(
+            f"{type(self._source).__name__} has only {index} batches, but promised "
+            f"{self._length}",
+            attr="x",
+        )
+
+
+def adapt(source: Any, convert: Convert) -> Any:
     """Turn a source of batches into one that Keras takes.
 
     Parameters
@@ -64,32 +99,36 @@ def adapt(source: Any, convert: Convert) -> tuple[Any, int | None] | None:
 
     Returns
     -------
-    (source, batches) or None
-        None if it is no source of batches; otherwise what to give to Keras, and the
-        number of batches if Keras cannot know it.
+    generator, keras.utils.PyDataset or None
+        None if it is no source of batches.
     """
     if isinstance(source, keras.utils.PyDataset):
-        return CheckedDataset(source, convert), None
-    if isgenerator(source):
-        return (convert(batch) for batch in source), None
+        return CheckedDataset(source, convert)
     plain = source is None or isinstance(source, (np.ndarray, list, tuple, dict))
     if plain or hasattr(source, "__array__") or not isinstance(source, Iterable):
         return None
-    length = len(source) if isinstance(source, Sized) else None
-    return _again_and_again(source, convert, endless=length is not None), length
+    if isinstance(source, Iterator):
+        return (convert(_to_numpy(batch)) for batch in source)
+    return IteratedDataset(source, convert)
 
 
-def _again_and_again(source: Any, convert: Convert, endless: bool) -> Iterator[tuple]:
-    while True:
-        for batch in source:
-            yield convert(_to_numpy(batch))
-        if not endless:
-            return
+def _count(source: Iterable) -> int:
+    """Return the number of batches; of what does not know it, by going through it."""
+    try:
+        return len(source)  # type: ignore[arg-type]
+    except TypeError as error:
+        if "infinite" in str(error):  # tf.data says so
+            raise ValidationError(
+                "The dataset is endless. Give an iterator over it, iter(dataset), and "
+                "the number of steps: steps_per_epoch, validation_steps or steps.",
+                attr="x",
+            ) from error
+        return sum(1 for _ in source)
 
 
 def _to_numpy(batch: Any) -> Any:
     if isinstance(batch, (tuple, list)):
         return tuple(map(_to_numpy, batch))
-    if isinstance(batch, dict):
+    if isinstance(batch, Mapping):
         return {key: _to_numpy(value) for key, value in batch.items()}
-    return np.asarray(batch)
+    return None if batch is None else np.asarray(batch)
