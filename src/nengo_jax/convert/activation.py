@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from ..neurons import LeakyReLU
+from ..neurons import ELU, BoundedReLU, LeakyReLU
 from .activations import choose_activation, refuse_activation
 from .objects import connect, make_population
 from .records import Converted, LayerCall, Options, Source
@@ -15,16 +15,30 @@ from .records import Converted, LayerCall, Options, Source
 def activation_of(layer: Any) -> Any:
     """Return the Keras function, or the neuron type, that a layer computes."""
     if isinstance(layer, keras.layers.ReLU):
-        return keras.activations.relu
+        return _rectifier(layer)
     if isinstance(layer, keras.layers.LeakyReLU):
-        return LeakyReLU(negative_slope=float(layer.negative_slope))
+        return LeakyReLU(float(layer.negative_slope))
+    if isinstance(layer, keras.layers.ELU):
+        alpha = float(layer.alpha)
+        return keras.activations.elu if alpha == 1 else ELU(alpha)
     return layer.activation
+
+
+def _rectifier(layer: Any) -> Any:
+    """Return a Keras function where there is one, so that it can be swapped."""
+    limit, slope = layer.max_value, float(layer.negative_slope or 0)
+    threshold = float(layer.threshold or 0)
+    if not threshold and limit is None:
+        return LeakyReLU(slope) if slope else keras.activations.relu
+    if not threshold and not slope and limit == 6:
+        return keras.activations.relu6
+    return BoundedReLU(None if limit is None else float(limit), slope, threshold)
 
 
 def convert_activation(
     call: LayerCall, sources: tuple[Source, ...], options: Options
 ) -> Converted:
-    """Convert ``keras.layers.Activation``, ``ReLU`` and ``LeakyReLU``."""
+    """Convert ``keras.layers.Activation``, ``ReLU``, ``LeakyReLU`` and ``ELU``."""
     (source,) = sources
     activation = choose_activation(activation_of(call.layer), options)
     if activation.neurons is None and activation.function is None:

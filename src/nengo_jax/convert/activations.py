@@ -15,7 +15,19 @@ import keras
 import nengo
 from nengo.neurons import NeuronType
 
-from ..neurons import LeakyReLU
+from ..neurons import (
+    ELU,
+    GELU,
+    BoundedReLU,
+    Exponential,
+    HardSigmoid,
+    HardSiLU,
+    LeakyReLU,
+    Mish,
+    SiLU,
+    Softplus,
+    Softsign,
+)
 from .records import Options
 
 LINEAR = keras.activations.linear
@@ -27,6 +39,18 @@ ACTIVATIONS: Mapping[Callable, NeuronType] = MappingProxyType(
         keras.activations.sigmoid: nengo.Sigmoid(tau_ref=1),
         keras.activations.tanh: nengo.Tanh(tau_ref=1),
         keras.activations.leaky_relu: LeakyReLU(negative_slope=0.2),
+        keras.activations.relu6: BoundedReLU(max_value=6),
+        keras.activations.elu: ELU(),
+        keras.activations.celu: ELU(),
+        keras.activations.selu: ELU(1.6732632423543772, amplitude=1.0507009873554805),
+        keras.activations.gelu: GELU(),
+        keras.activations.silu: SiLU(),
+        keras.activations.mish: Mish(),
+        keras.activations.softplus: Softplus(),
+        keras.activations.softsign: Softsign(),
+        keras.activations.hard_sigmoid: HardSigmoid(),
+        keras.activations.hard_silu: HardSiLU(),
+        keras.activations.exponential: Exponential(),
     }
 )
 

@@ -21,7 +21,7 @@ def convert_exact(
     call: LayerCall, sources: tuple[Source, ...], options: Options
 ) -> Converted:
     """Put a layer into a node, and connect its inputs to it."""
-    function = call.layer if _is_plain(call) else Applied(call, options.temporal)
+    function = call.layer if _is_plain(call) else Applied(call)
     first, shape_in = sources[0], call.shape_in
     if len(sources) > 1:
         shape_in = (sum(math.prod(source.shape) for source in sources),)
@@ -53,10 +53,10 @@ def _is_plain(call: LayerCall) -> bool:
     return (
         isinstance(call.layer, keras.Layer)
         and len(positional) == 1
-        and not call.arguments.kwargs
+        and set(call.arguments.kwargs) <= {"training"}
         and positional[0] is call.inputs[0].tensor
         and len(call.outputs) == 1
-        and call.training is None
+        and call.leading == 1
         and call.inputs[0].tensor.dtype.startswith("float")
     )
 
@@ -67,15 +67,12 @@ class Applied(keras.Layer):
     Parameters
     ----------
     call : LayerCall
-    temporal : bool
-        Whether the layer expects an axis of time after that of the batch.
     """
 
-    def __init__(self, call: LayerCall, temporal: bool = False):
+    def __init__(self, call: LayerCall):
         super().__init__(name=call.layer.name)
         self.operation = call.layer
         self._call = call
-        self._steps = (1,) if temporal else ()
         self.built = True
 
     def call(self, joined: Any, training: bool | None = None) -> Any:
@@ -85,15 +82,13 @@ class Applied(keras.Layer):
         values, start = {}, 0
         for value in call.inputs:
             stop = start + math.prod(value.shape)
-            rank = len(value.tensor.shape) - 1 - len(self._steps)
-            part = keras.ops.reshape(
-                flat[:, start:stop], (-1, *self._steps, *value.shape[:rank])
-            )
+            scalar = len(value.tensor.shape) == 1  # one number for each example
+            shape = () if scalar else (*(1,) * (call.leading - 1), *value.shape)
+            part = keras.ops.reshape(flat[:, start:stop], (-1, *shape))
             values[id(value.tensor)] = keras.ops.cast(part, value.tensor.dtype)
             start = stop
         arguments, keywords = call.arguments.fill_in(values)
-        training = training if call.training is None else call.training
-        if "training" in keywords or self._takes_training:
+        if self._takes_training:  # whatever the model says, as in Keras
             keywords["training"] = training
         results = keras.tree.flatten(self.operation(*arguments, **keywords))
         parts = [

@@ -59,14 +59,14 @@ def read_graph(model: Any, *, temporal: bool = False) -> Graph:
         If it has not been built, or a shape is not known.
     """
     check_model(model)
-    graph, reader = Graph(), _Reader(temporal)
-    functional = functional_of(model)
-    graph.inputs = [reader.value(tensor, graph) for tensor in functional.inputs]
+    graph, reader = Graph(), _Reader()
+    functional, leading = functional_of(model), 2 if temporal else 1
+    graph.inputs = [reader.value(t, graph, leading) for t in functional.inputs]
     for value in graph.inputs:
         operation = value.tensor._keras_history.operation
         if isinstance(operation, keras.layers.InputLayer):
             graph.layers.setdefault(operation, []).append((value,))
-    graph.outputs = reader.read(functional, graph.inputs, graph)
+    graph.outputs = reader.read(functional, graph.inputs, graph, leading)
     return graph
 
 
@@ -112,12 +112,11 @@ def functional_of(model: Any) -> Any:
 class _Reader:
     """Reads models; counts calls of layers, whose labels depend on it."""
 
-    def __init__(self, temporal: bool):
-        self._temporal = temporal
+    def __init__(self) -> None:
         self._count: Counter[Any] = Counter()
 
-    def value(self, tensor: Any, graph: Graph) -> Value:
-        value = Value(tensor, self._shape(tensor))
+    def value(self, tensor: Any, graph: Graph, leading: int) -> Value:
+        value = Value(tensor, shape_of(tensor, leading))
         graph.values.setdefault(id(tensor), []).append(value)
         return value
 
@@ -131,8 +130,8 @@ class _Reader:
         model: Any,
         inputs: Sequence[Value],
         graph: Graph,
+        leading: int,
         networks: tuple[str, ...] = (),
-        training: bool | None = None,
     ) -> list[Value]:
         """Add the calls inside a model; return the values of its outputs."""
         model = functional_of(model)
@@ -143,47 +142,70 @@ class _Reader:
         for node in _nodes(model):
             if all(id(tensor) in known for tensor in node.outputs):
                 continue  # an input
-            layer = node.operation
+            layer, wrapper, axes = node.operation, None, leading
             label = self.label(layer)
+            if leading == 2 and isinstance(layer, keras.layers.TimeDistributed):
+                layer, wrapper, axes = layer.layer, layer, 1
             given = tuple(known[id(t)] for t in node.arguments.keras_tensors)
-            wanted = node.arguments.kwargs.get("training", training)
             if is_graph(layer):
                 inner = (*networks, label)
-                outputs = tuple(self.read(layer, given, graph, inner, wanted))
+                outputs = tuple(self.read(layer, given, graph, axes, inner))
                 for tensor, value in zip(node.outputs, outputs, strict=True):
                     graph.values.setdefault(id(tensor), []).append(value)
             else:
-                outputs = tuple(self.value(tensor, graph) for tensor in node.outputs)
-                call = LayerCall(
-                    layer, label, given, outputs, node.arguments, wanted, networks
+                outputs = tuple(self.value(t, graph, leading) for t in node.outputs)
+                graph.calls.append(
+                    LayerCall(
+                        layer,
+                        label,
+                        given,
+                        outputs,
+                        node.arguments,
+                        networks,
+                        axes,
+                    )
                 )
-                graph.calls.append(call)
-            graph.layers.setdefault(layer, []).append(outputs)
+            for owner in (layer, wrapper):
+                if owner is not None:
+                    graph.layers.setdefault(owner, []).append(outputs)
             known.update(
                 (id(tensor), value)
                 for tensor, value in zip(node.outputs, outputs, strict=True)
             )
         return [known[id(tensor)] for tensor in model.outputs]
 
-    def _shape(self, tensor: Any) -> Shape:
-        shape = tuple(tensor.shape[2:] if self._temporal else tensor.shape[1:])
-        if self._temporal and len(tensor.shape) < 2:
-            raise ValueError(
-                f"With temporal_model=True every tensor has an axis of time after that "
-                f"of the batch, but {tensor.name!r} has shape {tuple(tensor.shape)}."
-            )
-        if None in shape:
-            advice = (
-                "Give all axes after that of time a length."
-                if self._temporal
-                else "Give all axes after that of the batch a length, in keras.Input. "
-                "If the unknown axis is time, use temporal_model=True."
-            )
-            raise ValueError(
-                f"The size of {tensor.name!r} is not known: its shape is "
-                f"{tuple(tensor.shape)}. {advice}"
-            )
-        return shape or (1,)
+
+def shape_of(tensor: Any, leading: int) -> Shape:
+    """Return the shape of a tensor for one example in one step.
+
+    Parameters
+    ----------
+    tensor : keras.KerasTensor
+    leading : int
+        1 for an axis of the batch, 2 if one of time follows.
+
+    Raises
+    ------
+    ValueError
+        If it is not known.
+    """
+    full, temporal = tuple(tensor.shape), leading == 2
+    if len(full) < leading:
+        raise ValueError(
+            f"With temporal_model=True every tensor has an axis of time after that of "
+            f"the batch, but {tensor.name!r} has shape {full}."
+        )
+    if None in full[leading:]:
+        advice = (
+            "Give all axes after that of time a length."
+            if temporal
+            else "Give all axes after that of the batch a length, in keras.Input. If "
+            "the unknown axis is time, use temporal_model=True."
+        )
+        raise ValueError(
+            f"The size of {tensor.name!r} is not known: its shape is {full}. {advice}"
+        )
+    return full[leading:] or (1,)
 
 
 def _nodes(model: Any) -> Iterable[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .objects import connect, passthrough
+from .objects import connect, passthrough, pick
 from .records import Converted, LayerCall, Options, Source
 
 
@@ -54,8 +54,7 @@ def convert_concatenate(
 ) -> Converted:
     """Convert ``keras.layers.Concatenate``: each input has its place in a node."""
     shape = call.shape_out
-    rank = len(shape) + (2 if options.temporal else 1)
-    axis = call.layer.axis % rank - (rank - len(shape))
+    axis = call.layer.axis % (len(shape) + call.leading) - call.leading
     node = passthrough(call.label, shape)
     numbers = np.arange(np.prod(shape)).reshape(shape)
     made, start = [], 0
@@ -72,16 +71,6 @@ def convert_concatenate(
 
 def refuse_axis(call: LayerCall, options: Options) -> str | None:
     """Say why a concatenation has to fall back, if it has to."""
-    rank = len(call.shape_out) + (2 if options.temporal else 1)
-    if call.layer.axis % rank < rank - len(call.shape_out):
+    if call.layer.axis % (len(call.shape_out) + call.leading) < call.leading:
         return "it joins the examples of a batch, or time steps"
     return None
-
-
-def pick(obj: Any, numbers: np.ndarray) -> Any:
-    """Return some elements of an object, as a slice where they are in a row."""
-    first, last = int(numbers[0]), int(numbers[-1])
-    if np.array_equal(numbers, np.arange(first, last + 1)):
-        whole = first == 0 and last + 1 == max(obj.size_in, obj.size_out)
-        return obj if whole else obj[first : last + 1]
-    return obj[numbers]

@@ -17,6 +17,7 @@ from nengo.ensemble import Neurons
 from ..options import configure_settings
 from .activations import describe
 from .fallback import convert_exact
+from .fold import Choice, fold
 from .graph import Graph
 from .records import Converted, LayerCall, Options, Source, Value
 from .table import Rule, Table, rule_of
@@ -73,7 +74,7 @@ def _check_shared(graph: Graph, options: Options) -> None:
 def _choose_rule(call: LayerCall, options: Options, table: Table) -> Rule | str:
     rule = rule_of(call.layer, table)
     kind = type(call.layer).__name__
-    if options.temporal and rule is not None and not rule.each_step:
+    if call.leading == 2 and rule is not None and not rule.each_step:
         raise TypeError(
             f"{call.label} ({kind}) would join time steps, but with "
             "temporal_model=True each layer sees one step at a time. Wrap it in "
@@ -107,6 +108,8 @@ def make_network(
         object is made.
     """
     rules = choose_rules(graph, options, table)
+    choice = fold(list(zip(graph.calls, rules, strict=True)), graph, options)
+    _warn_of_fallback(choice)
     net = nengo.Network(label=label)
     result = Conversion(net, [], {}, {}, {(): net})
     with net:
@@ -115,7 +118,7 @@ def make_network(
             configure_settings(inference_only=True)
         for value in graph.inputs:
             result.sources[value] = Source(_input_node(value), value.shape)
-    for call, rule in zip(graph.calls, rules, strict=True):
+    for call, rule in choice:
         with _inside(result.networks, call.networks):
             converted = _convert(call, rule, result.sources, options)
         result.calls.append(converted)
@@ -133,12 +136,23 @@ def _convert(
     sources = tuple(known[value] for value in call.inputs)
     if isinstance(rule, Rule):
         return rule.convert(call, sources, options)
-    warnings.warn(
-        f"{call.label} ({type(call.layer).__name__}) becomes a TensorNode that holds "
-        f"the Keras layer: {rule}.",
-        stacklevel=2,
-    )
     return replace(convert_exact(call, sources, options), native=False)
+
+
+def _warn_of_fallback(choice: Choice) -> None:
+    """Name the layers that stay Keras layers, in one warning for each reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for call, rule in choice:
+        if isinstance(rule, str):
+            key = type(call.layer).__name__, rule
+            reasons.setdefault(key, []).append(call.label)
+    for (kind, reason), labels in reasons.items():
+        become = "becomes a TensorNode" if len(labels) == 1 else "become TensorNodes"
+        warnings.warn(
+            f"{', '.join(labels)} ({kind}) {become} that computes as in Keras, without "
+            f"neurons: {reason}.",
+            stacklevel=2,
+        )
 
 
 @contextmanager

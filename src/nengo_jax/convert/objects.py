@@ -51,6 +51,34 @@ def passthrough(label: str, shape: Shape) -> Node:
     return Node(size_in=math.prod(shape), label=label)
 
 
+def pick(obj: Any, numbers: np.ndarray) -> Any:
+    """Return some elements of an object, as a slice where they are in a row."""
+    first, last = int(numbers[0]), int(numbers[-1])
+    if np.array_equal(numbers, np.arange(first, last + 1)):
+        whole = first == 0 and last + 1 == max(obj.size_in, obj.size_out)
+        return obj if whole else obj[first : last + 1]
+    return obj[numbers]
+
+
+def take(
+    source: Any, numbers: np.ndarray, label: str, options: Options
+) -> tuple[Node, Connection]:
+    """Make a node whose elements are those of an object that ``numbers`` say.
+
+    Parameters
+    ----------
+    source : Node or Neurons
+    numbers : ndarray of int
+        In the shape of the output; -1 stands for zero.
+    label : str
+    options : Options
+    """
+    node, numbers = passthrough(label, numbers.shape), numbers.reshape(-1)
+    real = np.flatnonzero(numbers >= 0)
+    taken, placed = pick(source, numbers[real]), pick(node, real)
+    return node, connect(taken, placed, f"{label}.input", options)
+
+
 def add_bias(
     target: Any,
     bias: np.ndarray,

@@ -50,11 +50,11 @@ class LayerCall:
     inputs, outputs : tuple of Value
     arguments : keras SymbolicArguments
         With which the layer was called; tensors in it are those of ``inputs``.
-    training : bool or None
-        What the model says about training, in ``layer(x, training=False)`` or around
-        it. None: as the simulation is.
     networks : tuple of str
         Labels of the nested models around the call, the outermost first.
+    leading : int
+        Number of axes that the layer sees before those of ``shape``: 2 for the batch
+        and time in a temporal model, otherwise 1.
     folded : tuple of Layer
         Layers that follow and whose effect is part of this one.
     affine : tuple of ndarray or None
@@ -66,8 +66,8 @@ class LayerCall:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     arguments: Any = None
-    training: bool | None = None
     networks: tuple[str, ...] = ()
+    leading: int = 1
     folded: tuple[Any, ...] = ()
     affine: tuple[np.ndarray, np.ndarray] | None = None
 

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from .merging import pick
-from .objects import connect, passthrough
+from .fallback import convert_exact
+from .objects import take
 from .records import Converted, LayerCall, Options, Source
 
 
@@ -42,6 +42,8 @@ def convert_moved(
 ) -> Converted:
     """Convert permutations, repetitions, crops, zero padding and upsampling."""
     (source,) = sources
+    if getattr(call.layer, "interpolation", "nearest") != "nearest":
+        return convert_exact(call, sources, options)
     rule = next(MOVES[kind] for kind in type(call.layer).__mro__ if kind in MOVES)
     return move(call, source, rule(call.layer, _numbers(source.shape)), options)
 
@@ -51,15 +53,7 @@ def move(
 ) -> Converted:
     """Make a node that takes its elements from where ``numbers`` say."""
     shape = call.shape_out
-    numbers = numbers.reshape(-1)
-    node = passthrough(call.label, shape)
-    real = np.flatnonzero(numbers >= 0)
-    made = connect(
-        pick(source.obj, numbers[real]),
-        pick(node, real),
-        f"{call.label}.input",
-        options,
-    )
+    node, made = take(source.obj, numbers.reshape(shape), call.label, options)
     axis = source.channel_axis if len(shape) == len(source.shape) else -1
     return Converted(call, (Source(node, shape, axis),), incoming=(made,))
 
@@ -112,13 +106,6 @@ def _enlarge(layer: Any, numbers: np.ndarray) -> np.ndarray:
     for axis, factor in zip(axes, factors, strict=True):
         numbers = np.repeat(numbers, factor, axis=axis)
     return numbers
-
-
-def refuse_interpolation(call: LayerCall, options: Options) -> str | None:
-    """Say why upsampling has to be computed by Keras, if it has to."""
-    if getattr(call.layer, "interpolation", "nearest") != "nearest":
-        return "it interpolates"
-    return None
 
 
 Move = Callable[[Any, np.ndarray], np.ndarray]

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from nengo.neurons import NeuronType, RatesToSpikesNeuronType, RectifiedLinear
 
+from ..neurons import BoundedReLU
 from .records import LayerCall, Options
 
 Scale = float | np.ndarray
@@ -86,7 +87,7 @@ def scale_neurons(neurons: NeuronType, scale: Scale, label: str) -> NeuronType:
     """
     if np.all(np.equal(scale, 1)):
         return neurons
-    if not is_homogeneous(neurons):
+    if not (is_homogeneous(neurons) or _is_bounded(neurons, scale)):
         warnings.warn(
             f"{label}: firing rates of {neurons} are not proportional to the current, "
             "so scaling them changes the result. Scale only layers with rectified "
@@ -95,6 +96,7 @@ def scale_neurons(neurons: NeuronType, scale: Scale, label: str) -> NeuronType:
         )
     if np.ndim(scale):
         return neurons
+    neurons = _scale_bounds(neurons, scale)
     if _AMPLITUDE not in dir(neurons):
         warnings.warn(
             f"{label}: {neurons} has no amplitude, so scaling its firing rates scales "
@@ -110,6 +112,26 @@ def is_homogeneous(neurons: NeuronType) -> bool:
     if isinstance(neurons, RatesToSpikesNeuronType):
         return is_homogeneous(neurons.base_type)
     return isinstance(neurons, RectifiedLinear)
+
+
+def _is_bounded(neurons: NeuronType, scale: Scale) -> bool:
+    """Whether responses are proportional to the current once bounds are scaled."""
+    if isinstance(neurons, RatesToSpikesNeuronType):
+        return _is_bounded(neurons.base_type, scale)
+    return isinstance(neurons, BoundedReLU) and np.ndim(scale) == 0
+
+
+def _scale_bounds(neurons: NeuronType, scale: Any) -> NeuronType:
+    if isinstance(neurons, RatesToSpikesNeuronType):
+        return replace(neurons, base_type=_scale_bounds(neurons.base_type, scale))
+    if not isinstance(neurons, BoundedReLU):
+        return neurons
+    limit = neurons.max_value
+    return replace(
+        neurons,
+        max_value=None if limit is None else limit * scale,
+        threshold=neurons.threshold * scale,
+    )
 
 
 def replace(neurons: NeuronType, **changes: Any) -> NeuronType:

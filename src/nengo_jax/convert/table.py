@@ -15,18 +15,22 @@ from typing import Any
 from keras import layers
 
 from .activation import convert_activation, refuse_function
-from .convolution import convert_convolution
+from .convolution import (
+    convert_convolution,
+    convert_depthwise,
+    convert_separable,
+    convert_transposed,
+    refuse_transposed,
+)
 from .dense import convert_dense
 from .fallback import convert_exact
 from .linear import refuse_kernel
 from .merging import convert_concatenate, convert_sum, refuse_axis
+from .normalization import convert_affine, refuse_training
 from .pooling import convert_global_pooling, convert_pooling, refuse_maximum
 from .records import Converted, LayerCall, Options, Source
-from .reshaping import (
-    convert_flatten,
-    convert_moved,
-    convert_same,
-)
+from .regularization import convert_noise
+from .reshaping import convert_flatten, convert_moved, convert_same
 
 Convert = Callable[[LayerCall, tuple[Source, ...], Options], Converted]
 
@@ -50,34 +54,51 @@ class Rule:
         TensorNode, if it has to.
     each_step : bool
         Whether the layer treats each time step alone, if there is an axis of time.
+    folds : bool
+        Whether ``convert`` takes account of ``call.affine``: of factors and offsets of
+        a layer that follows.
     """
 
     convert: Convert
     refuse: Callable[[LayerCall, Options], str | None] = never
     each_step: bool = True
+    folds: bool = False
 
 
 Table = Mapping[Any, Rule]
 
 _SUM = Rule(convert_sum)
-_CONVOLUTION = Rule(convert_convolution, refuse_kernel, each_step=False)
+_CONVOLUTION = Rule(convert_convolution, refuse_kernel, each_step=False, folds=True)
+_DEPTHWISE = Rule(convert_depthwise, refuse_kernel, each_step=False, folds=True)
+_SEPARABLE = Rule(convert_separable, refuse_kernel, each_step=False, folds=True)
+_TRANSPOSED = Rule(convert_transposed, refuse_transposed, each_step=False, folds=True)
 _POOLING = Rule(convert_pooling, each_step=False)
 _MAXIMUM = Rule(convert_pooling, refuse_maximum, each_step=False)
 _GLOBAL = Rule(convert_global_pooling, each_step=False)
 _GLOBAL_MAXIMUM = Rule(convert_global_pooling, refuse_maximum, each_step=False)
 _ACTIVATION = Rule(convert_activation, refuse_function)
 _MOVED = Rule(convert_moved, each_step=False)
+_AFFINE = Rule(convert_affine)
+_NOISE = Rule(convert_noise)
 _EXACT = Rule(convert_exact)
 
 TABLE: Table = MappingProxyType(
     {
-        layers.Dense: Rule(convert_dense, refuse_kernel),
+        layers.Dense: Rule(convert_dense, refuse_kernel, folds=True),
         layers.Conv1D: _CONVOLUTION,
         layers.Conv2D: _CONVOLUTION,
         layers.Conv3D: _CONVOLUTION,
+        layers.DepthwiseConv1D: _DEPTHWISE,
+        layers.DepthwiseConv2D: _DEPTHWISE,
+        layers.SeparableConv1D: _SEPARABLE,
+        layers.SeparableConv2D: _SEPARABLE,
+        layers.Conv1DTranspose: _TRANSPOSED,
+        layers.Conv2DTranspose: _TRANSPOSED,
+        layers.Conv3DTranspose: _TRANSPOSED,
         layers.Activation: _ACTIVATION,
         layers.ReLU: _ACTIVATION,
         layers.LeakyReLU: _ACTIVATION,
+        layers.ELU: _ACTIVATION,
         layers.Add: _SUM,
         layers.Average: _SUM,
         layers.Subtract: _SUM,
@@ -114,6 +135,21 @@ TABLE: Table = MappingProxyType(
         layers.Dot: _EXACT,
         layers.Softmax: _EXACT,
         layers.LayerNormalization: _EXACT,
+        layers.GroupNormalization: _EXACT,
+        layers.RMSNormalization: _EXACT,
+        layers.UnitNormalization: _EXACT,
+        layers.PReLU: _EXACT,
+        layers.BatchNormalization: Rule(convert_affine, refuse_training),
+        layers.Normalization: _AFFINE,
+        layers.Rescaling: _AFFINE,
+        layers.Dropout: _NOISE,
+        layers.SpatialDropout1D: _NOISE,
+        layers.SpatialDropout2D: _NOISE,
+        layers.SpatialDropout3D: _NOISE,
+        layers.AlphaDropout: _NOISE,
+        layers.GaussianDropout: _NOISE,
+        layers.GaussianNoise: _NOISE,
+        layers.ActivityRegularization: _NOISE,
     }
 )
 

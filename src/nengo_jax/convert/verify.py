@@ -79,8 +79,7 @@ def verify(
                 _compare(actual.reshape(wanted.shape), wanted, probe, after, atol, rtol)
 
         compare(variables, "")
-        if training:
-            _check_counts(functional, sim)
+        if training and _check_counts(functional, sim):
             variables = _train_model(functional, arrays)
             _train_network(sim, data, probes, steps)
             compare(variables, " after training")
@@ -119,8 +118,8 @@ def _outputs(functional: Any, values: list[Any], arrays: Arrays) -> Arrays:
     return [np.asarray(result) for result in keras.tree.flatten(results)]
 
 
-def _check_counts(functional: Any, sim: Simulator) -> None:
-    """Raise ValueError unless as many numbers are trained in both."""
+def _check_counts(functional: Any, sim: Simulator) -> int:
+    """Return how many numbers are trained; raise ValueError unless equal in both."""
     counts = [
         sum(int(np.prod(variable.shape)) for variable in part.trainable_variables)
         for part in (functional, sim.keras_model)
@@ -131,6 +130,7 @@ def _check_counts(functional: Any, sim: Simulator) -> None:
             f"has {counts[1]}. inference_only=True, split_shared_weights=True and "
             "frozen layers make a difference; verify(training=False) does not train."
         )
+    return counts[0]
 
 
 def _train_model(functional: Any, arrays: Arrays) -> list[Any]:
