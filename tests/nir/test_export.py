@@ -19,6 +19,7 @@ from nengo_jax.nir import (
     load,
     verify,
 )
+from nengo_jax.transforms import DilatedConvolution
 
 LIF = nengo.LIF(tau_ref=0, min_voltage=-np.inf)
 STEPS = 150
@@ -341,13 +342,18 @@ CONVOLUTIONS = {
     "not square, valid": {"kernel_size": (3, 5)},
     "not square, one even": {"kernel_size": (3, 4)},  # becomes a matrix
     "groups": {"groups": 2},
+    "dilation": {"dilation": (2, 2)},
+    "dilation, same": {"dilation": (2, 2), "padding": "same", "groups": 2},
+    "dilation, not square": {"dilation": (3, 2)},
+    "dilation, matrix": {"dilation": (2, 1)},  # NIR pads it on both sides
 }
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolution(name):
     options = {"kernel_size": (3, 3), **CONVOLUTIONS[name]}
-    transform = nengo.Convolution(
+    kind = DilatedConvolution if "dilation" in options else nengo.Convolution
+    transform = kind(
         4, (2, 7, 8), channels_last=False, init=nengo.dists.Gaussian(0, 1), **options
     )
     with nengo.Network(seed=0) as network:

@@ -147,6 +147,10 @@ IMAGES = {
         nir.Conv2d(None, RNG.randn(4, 1, 3, 3), 2, 1, 1, 2, RNG.randn(4)),
         (2, 7, 7),
     ),
+    "Conv1d, dilation, padding": (
+        nir.Conv1d(9, RNG.randn(3, 2, 3), 2, 1, 2, 1, np.zeros(3)),
+        (2, 9),
+    ),
     "Conv2d, depthwise": (
         nir.Conv2d(None, RNG.randn(4, 1, 3, 3), 1, 0, 2, 2, RNG.randn(4)),
         (2, 7, 7),

@@ -10,8 +10,9 @@ import numpy as np
 from nengo.exceptions import SimulationError, ValidationError
 
 from ..simulator import Simulator
-from .export import export_parameters, parameters_of, step_of
+from .export import export_parameters
 from .load import load
+from .parameters import parameters_of, step_of
 
 
 def verify(

@@ -14,7 +14,8 @@ import nengo
 import numpy as np
 from nengo.transforms import ChannelShape, Convolution
 
-from .convolution import channels_first, order_of, to_node
+from .convolution_out import to_node
+from .kernels import channels_first, order_of
 from .links import Kernel, Link, Source, Target
 
 

@@ -28,7 +28,8 @@ from nengo.transforms import (
 
 from ..params.assign import has_full_weights
 from ..params.names import probe_connections
-from .convolution import as_matrix
+from ..transforms import DilatedConvolution
+from .kernels import as_matrix
 
 Source: TypeAlias = nengo.Node | Neurons
 Target: TypeAlias = nengo.Node | nengo.Ensemble | Neurons | nengo.Probe
@@ -222,7 +223,8 @@ def _refuse(conn: nengo.Connection) -> None:
             f"{conn} computes a function of a node, and NIR has no functions. Compute "
             "it in an ensemble, or give its values to an input."
         )
-    if not isinstance(conn.transform, NoTransform | Dense | Sparse | Convolution):
+    known = (NoTransform, Dense, Sparse, Convolution, DilatedConvolution)
+    if type(conn.transform) not in known:
         raise BuildError(
             f"{conn} has a {type(conn.transform).__name__} transform, which NIR has "
             "nothing for. Write it as a nengo.Dense or nengo.Sparse transform."

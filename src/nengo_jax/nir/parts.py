@@ -28,7 +28,7 @@ from ..neurons.nir import (
     LeakyIntegrateAndFire,
 )
 from . import filters
-from .convolution import to_transform
+from .convolution_in import to_transform
 from .shapes import Shape
 
 

@@ -13,8 +13,8 @@ import nir
 import numpy as np
 from nengo.exceptions import BuildError
 
-from .convolution import PadLike, output_size, pairs
 from .graph import FlatGraph
+from .kernels import PadLike, output_size, pairs
 
 Shape = tuple[int, ...]
 Rule = Callable[[Any, Shape | None], tuple[Shape | None, Shape | None]]
