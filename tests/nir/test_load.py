@@ -438,6 +438,11 @@ BAD = {
         BuildError,
         "has 2 biases for 3 channels",
     ),
+    "parameters": (
+        single(nir.Affine(RNG.randn(3, 4), np.zeros(2)), (4,)),
+        BuildError,
+        "'affine' has 2 values of bias for 3 elements",
+    ),
     "a list": ([NODES["LI"]], TypeError, "NIRGraph.from_list"),
 }
 

@@ -17,7 +17,8 @@ from nengo.synapses import Lowpass
 from ..neurons.nir import METHODS
 from .cycles import back_edges
 from .graph import FlatGraph, read
-from .parts import Part, Place, Wire, make_part
+from .parts import Part, Place, Wire
+from .primitives import make_part
 from .shapes import Shape, infer_shapes
 
 _DT = 0.001  # of nengo, where a graph does not say

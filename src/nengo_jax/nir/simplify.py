@@ -7,17 +7,13 @@ matrices and factors, become one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import nir
 import numpy as np
 from nengo.exceptions import BuildError
 
-from .cycles import back_edges
 from .draft import Draft
-
-_HOLDING = (nir.I, nir.LI, nir.CubaLI, nir.Delay)
+from .merge import merge
+from .steps import drop_steps
 
 
 def simplify(draft: Draft, compose: bool) -> None:
@@ -152,124 +148,3 @@ def _namesake(draft: Draft, befores: list[str], afters: list[str]) -> str | None
     if len(afters) == 1 and afters[0] in draft.made:
         return afters[0] if type(draft.nodes[afters[0]]) is nir.Flatten else None
     return None
-
-
-def _compose(first: Any, second: Any) -> nir.NIRNode:
-    weight = second.weight @ first.weight
-    bias = 0
-    if type(first) is nir.Affine:
-        bias = second.weight @ first.bias
-    if type(second) is nir.Affine:
-        bias = bias + second.bias
-    if np.ndim(bias) == 0:
-        return nir.Linear(weight)
-    return nir.Affine(weight, bias)
-
-
-def _scale_after(first: Any, second: nir.Scale) -> nir.NIRNode:
-    weight = second.scale[:, None] * first.weight
-    if type(first) is nir.Affine:
-        return nir.Affine(weight, second.scale * first.bias)
-    return nir.Linear(weight)
-
-
-def _scale_before(first: nir.Scale, second: Any) -> nir.NIRNode:
-    weight = second.weight * first.scale
-    if type(second) is nir.Affine:
-        return nir.Affine(weight, second.bias)
-    return nir.Linear(weight)
-
-
-def _scale_resistance(first: nir.Scale, second: Any) -> nir.NIRNode:
-    second.r = second.r * first.scale
-    return second
-
-
-_MATRICES = (nir.Linear, nir.Affine)
-_RESISTORS = (nir.I, nir.LI, nir.CubaLI, nir.IF, nir.LIF, nir.CubaLIF)
-
-_COMPOSITIONS: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]] = {
-    (first, second): _compose for first in _MATRICES for second in _MATRICES
-}
-_MERGERS: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]] = {
-    (first, nir.Scale): _scale_after for first in _MATRICES
-} | {(nir.Scale, second): _scale_before for second in _MATRICES}
-_INTO_RESISTANCE: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]] = {
-    (nir.Scale, second): _scale_resistance for second in _RESISTORS
-}
-
-
-def merge(draft: Draft, compose: bool) -> None:
-    """Make one node of two that follow each other, where NIR has one."""
-    for table in (_INTO_RESISTANCE, _MERGERS | (_COMPOSITIONS if compose else {})):
-        _merge(draft, table)
-
-
-def _merge(
-    draft: Draft, table: dict[tuple[type, type], Callable[[Any, Any], nir.NIRNode]]
-) -> None:
-    again = True
-    while again:
-        again = False
-        for first, second in list(draft.edges):
-            if first not in draft.nodes or second not in draft.nodes:
-                continue
-            kinds = type(draft.nodes[first]), type(draft.nodes[second])
-            if kinds not in table or not draft.is_chain(first, second):
-                continue
-            node = table[kinds](draft.nodes[first], draft.nodes[second])
-            draft.nodes[second] = node
-            named = first not in draft.made and second in draft.made
-            draft.edges = [
-                (a, second if b == first else b) for a, b in draft.edges if a != first
-            ]
-            draft.remove(first)
-            if named:
-                draft.rename(second, first)
-                draft.made.discard(first)
-            again = True
-
-
-def drop_steps(draft: Draft) -> None:
-    """Drop delays by one step that come about by themselves.
-
-    What closes a circle arrives one step later anyway, if it is the edge that
-    :func:`~nengo_jax.nir.cycles.back_edges` finds.
-    """
-    wanted = set(draft.steps)
-    while wanted:
-        edges, made = draft.edges, {}
-        for name in sorted(wanted):
-            after, befores = _after(edges, name), _before(edges, name)
-            made[name] = {(a, b) for a in befores for b in after}
-            edges = _spliced(edges, name, after)
-        inputs = sorted(n for n, v in draft.nodes.items() if type(v) is nir.Input)
-        starts = [*inputs, *sorted(set(draft.nodes) - set(inputs) - wanted)]
-        holds = {n for n, v in draft.nodes.items() if type(v) in _HOLDING} - wanted
-        found = back_edges(starts, edges, holds)
-        expected = set().union(*made.values())
-        if found == expected and len(set(edges)) == len(edges):
-            draft.edges = edges
-            for name in wanted:
-                draft.remove(name)
-            return
-        kept = {name for name in wanted if made[name] and made[name] <= found}
-        wanted = kept if kept != wanted else set()
-
-
-def _before(edges: list, name: str) -> list[str]:
-    return [a for a, b in edges if b == name]
-
-
-def _after(edges: list, name: str) -> list[str]:
-    return [b for a, b in edges if a == name]
-
-
-def _spliced(edges: list, name: str, after: list[str]) -> list:
-    result = []
-    for a, b in edges:
-        if b == name:
-            result += [(a, target) for target in after]
-        elif a != name:
-            result.append((a, b))
-    return result
