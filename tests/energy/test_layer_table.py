@@ -128,6 +128,15 @@ def test_separable_convolutions_are_two_convolutions():
         assert stats_of(conv, shape)["connections"] == expected
 
 
+def test_interpolation_uses_neighbours():
+    """Inside, an output is made of two neighbours along each axis, or of four."""
+    for method, neighbours in [("bilinear", 2), ("bicubic", 4)]:
+        layer = kl.UpSampling2D(2, interpolation=method)
+        outputs = 2 * 8 * 2 * 8
+        assert stats_of(layer, (8, 8, 1))["connections"] == outputs * neighbours**2
+        assert outputs < pairs(layer, (8, 8, 1)) <= outputs * neighbours**2
+
+
 def test_data_format_does_not_matter():
     for cls in (kl.Conv2D, kl.Conv2DTranspose, kl.SeparableConv2D):
         layer = cls(4, 3, data_format="channels_first")

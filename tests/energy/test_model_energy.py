@@ -261,10 +261,11 @@ def test_summary_of_a_model_that_does_not_spike(capsys):
     printed = capsys.readouterr().out
     assert "needs example_data" in printed
     assert "the rate of this network is not known" in " ".join(printed.split())
-    assert "do not spike" not in printed  # no spiking device is shown
+    assert "do not spike" not in printed  # nothing is said of spikes
     energy = ModelEnergy(model, np.ones((1, 20)))
-    energy.summary(["name", "energy loihi"])
-    assert "do not spike" in capsys.readouterr().out
+    for columns in (["name", "energy loihi"], ["name"]):
+        energy.summary(columns)
+        assert "do not spike" in capsys.readouterr().out
     energy.summary(["name", "energy loihi"], print_warnings=False)
     printed = capsys.readouterr().out
     assert "do not spike" not in printed
@@ -336,7 +337,7 @@ def test_unknown_layers_are_named():
 
     x = inputs = keras.Input((3,))
     model = keras.Model(inputs, kl.Dense(2)(Strange(name="odd")(x) + 1))
-    with pytest.warns(UserWarning, match=r"odd \(Strange\), add \(Add\)") as caught:
+    with pytest.warns(UserWarning, match=r"odd \(Strange\), add\S* \(Add\)") as caught:
         energy = ModelEnergy(model)
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -281,6 +281,25 @@ def test_rates_of_other_networks():
     assert estimate(network, {own.neurons: 1}).neuron_updates == 3
 
 
+def test_held_and_other_values_on_the_same_wire_count_once():
+    with nengo.Network() as network:
+        a, b = population(2), nengo.Ensemble(5, 2)
+        node = nengo.Node(size_in=2)
+        nengo.Connection(a.neurons, node, synapse=0.1)
+        nengo.Connection(nengo.Node([1, 1]), node, synapse=None)
+        nengo.Connection(node, b, transform=np.ones((2, 2)), synapse=None)
+    work = estimate(network, {a: 1, b: 1}, n_steps=10).comparison.workload
+    assert (work.value_connections, work.held_connections) == (4 + 10, 0)
+
+
+def test_encoders_of_held_values_are_used_once():
+    with nengo.Network() as network:
+        a, b = nengo.Ensemble(5, 2), nengo.Ensemble(7, 2)
+        nengo.Connection(nengo.Node([1, 1]), a, synapse=None)
+    result = estimate(network, {a: 1, b: 1}, n_steps=10)
+    assert result.encoder_operations == 10  # and none for b, which gets nothing
+
+
 def test_other_wrong_arguments():
     with nengo.Network() as network:
         pass

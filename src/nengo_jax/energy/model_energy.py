@@ -327,7 +327,7 @@ class ModelEnergy:
         devices = {name: self.devices[name] for _, name in fields if name is not None}
         for name in devices:
             self._check_rates(name)
-        on_spikes = any(device.spiking for device in devices.values())
+        on_spikes = self._rates is not None  # of the comparison, and of devices
         return draw_summary(
             self.model.name,
             fields,

@@ -115,10 +115,12 @@ def estimate(
     Examples
     --------
     >>> import nengo
+    >>> import numpy as np
     >>> from nengo_jax.energy import estimate
     >>> with nengo.Network() as network:
     ...     a, b = nengo.Ensemble(10, 1), nengo.Ensemble(20, 1)
-    ...     c = nengo.Connection(a.neurons, b.neurons, transform=nengo.Dense((20, 10)))
+    ...     weights = np.ones((20, 10))
+    ...     c = nengo.Connection(a.neurons, b.neurons, transform=weights)
     >>> energy = estimate(network, {a: 50, b: 0}, n_steps=100)
     >>> energy.synaptic_operations  # 10 neurons, 5 spikes each, 20 targets
     1000.0

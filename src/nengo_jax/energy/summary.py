@@ -31,7 +31,7 @@ ESTIMATE = (
 )
 NOT_SPIKING = (
     "These layers do not spike, so spiking devices cannot run them as they are: {}. "
-    "They are counted as if they were neurons that fire at the rates of their outputs."
+    "They are counted as if they were neurons whose outputs are firing rates in Hz."
 )
 Field = tuple[str, str | None]
 
