@@ -1,17 +1,29 @@
-"""Time of a training step (forward, backward, Adam) against plain JAX.
+"""Time of a training step (forward, backward, Adam) against plain JAX and peers.
 
     python benchmarks/training.py [--networks a,b] [--repeats R] [--json FILE]
+                                  [--peers [FOLDER]] [--tensorflow /path/to/python]
 
-Both run in turn in one process. *step* is a call of Keras' compiled training function,
-*fit* the time per batch of ``sim.fit``, which adds data, metrics and callbacks.
+All run in turn. *step* is a call of Keras' compiled training function, *fit* the time
+per batch of ``sim.fit``, which adds data, metrics and callbacks. Each network trains
+with surrogate gradients in all its steps, and with rates in one step.
+
+``--peers`` adds snnTorch, Norse and SpikingJelly from an environment in FOLDER, which
+is made with pip if it does not exist (1.5 GB; without FOLDER it is temporary).
+``--tensorflow`` adds KerasSpiking and NengoDL from an environment that has
+``keras-spiking==0.3.0 nengo-dl==3.6.0 tensorflow-cpu==2.12.1 numpy<1.24`` (Python
+3.11). Their forms are in ``peers/``; the page of results tells which was the fastest.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,62 +37,206 @@ import nengo
 import numpy as np
 import plain
 from harness import HERE, format_table, save
+from peers import PYTORCH, RATE, TENSORFLOW, THREADS
+from peers.environment import prepare
+from peers.problem import Problem
+from peers.process import Peer
 from trained import TRAINED, Trained
 
 _BATCHES = 5  # in one timed piece
+_PAUSE = 0.2  # seconds in which the threads of the one before stop to spin
+_REASON = 50  # characters of a failure that a cell shows
 PLAIN: dict[str, Callable] = {
     "perceptron": plain.mlp,
     "convolution": plain.convolution,
     "recurrent": plain.recurrent,
 }
+Form = Callable[[], float]  # trains for some batches; returns the ms of one
 
 
 def main() -> None:
     """Measure, print, and save."""
+    arguments = parse_arguments()
+    # As many cores for XLA as the peers get threads.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+    with ExitStack() as stack:
+        pythons = find_peers(arguments, stack)
+        rows = [
+            measure(name, mode, arguments.repeats, pythons)
+            for mode in ("surrogate", "rate")
+            for name in arguments.networks
+        ]
+    text = describe(rows, list(pythons))
+    print(text)
+    save(arguments.json, "Time of a training step", rows, text)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--networks", type=lambda t: t.split(","), default=list(TRAINED)
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path, default=HERE / "results" / "training.json")
-    arguments = parser.parse_args()
-    rows = [measure(name, arguments.repeats) for name in arguments.networks]
-    header = ["network", "plain JAX (ms)", "step (ms)", "fit (ms)", "step / plain"]
-    header += ["fit / step", "rate mode, 1 step (ms)"]
-    text = format_table(header, [list(row.values()) for row in rows])
-    print(text)
-    save(arguments.json, "Time of a training step", rows, text)
+    parser.add_argument("--peers", nargs="?", const="", help="folder of an environment")
+    parser.add_argument("--tensorflow", help="python with KerasSpiking and NengoDL")
+    return parser.parse_args()
 
 
-def measure(name: str, repeats: int) -> dict[str, Any]:
-    """Return the milliseconds of one training step in all forms."""
+def find_peers(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, str]:
+    """Return the interpreter of each peer that is asked for."""
+    pythons = {}
+    if arguments.peers is not None:
+        folder = arguments.peers or stack.enter_context(tempfile.TemporaryDirectory())
+        pythons.update(dict.fromkeys(PYTORCH, prepare(Path(folder).absolute())))
+    if arguments.tensorflow is not None:
+        pythons.update(dict.fromkeys(TENSORFLOW, arguments.tensorflow))
+    return pythons
+
+
+def measure(
+    name: str, mode: str, repeats: int, pythons: dict[str, str]
+) -> dict[str, Any]:
+    """Return the ms of one training step in all forms, and what the peers say."""
+    print(f"  {name}, {mode}", file=sys.stderr, flush=True)
     case = TRAINED[name]
-    forms = {
-        "plain": _plain(name, case),
-        **_keras(case, "surrogate", case.steps),
-        "rate": _keras(case, "rate", 1)["fit"],
-    }
-    for run in forms.values():
-        run()
-    times = {form: [] for form in forms}
-    for _ in range(repeats):
-        for form, run in forms.items():
-            started = time.perf_counter()
-            run()
-            times[form].append((time.perf_counter() - started) / _BATCHES * 1e3)
-    median = {form: statistics.median(values) for form, values in times.items()}
+    steps = case.steps if mode == "surrogate" else 1
+    forms: dict[str, Form] = dict(_keras(case, mode, steps))
+    if mode == "surrogate":
+        forms["plain"] = _plain(name, case)
+    else:
+        pythons = {peer: pythons[peer] for peer in RATE if peer in pythons}
+    with ExitStack() as stack:
+        problem = _write_problem(name, mode, steps, stack)
+        peers, errors = _start_peers(pythons, problem, stack)
+        for peer, worker in peers.items():
+            forms[peer] = lambda worker=worker: worker.step_time(_BATCHES)
+        median = _medians(forms, repeats, errors)
+        about = {peer: worker.description for peer, worker in peers.items()}
     return {
         "network": name,
-        "plain": median["plain"],
+        "mode": mode,
+        "steps": steps,
+        "plain": median.get("plain"),
         "step": median["step"],
         "fit": median["fit"],
-        "step / plain": median["step"] / median["plain"],
+        "step / plain": median["step"] / median["plain"] if "plain" in median else None,
         "fit / step": median["fit"] / median["step"],
-        "rate": median["rate"],
+        "peers": {peer: median[peer] for peer in peers if peer in median},
+        "about peers": about,
+        "errors": errors,
     }
 
 
-def _plain(name: str, case: Trained) -> Callable[[], None]:
+def _write_problem(name: str, mode: str, steps: int, stack: ExitStack) -> Path:
+    """Write down what the peers are to train, for as long as they run."""
+    case = TRAINED[name]
+    x, y = case.data()
+    parameters = {k: np.asarray(v) for k, v in _parameters(case, name).items()}
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    path = folder / "problem.npz"
+    Problem(name, mode, x[:, :steps], y[:, :steps], parameters).save(path)
+    return path
+
+
+def _start_peers(
+    pythons: dict[str, str], problem: Path, stack: ExitStack
+) -> tuple[dict[str, Peer], dict[str, str]]:
+    """Start the workers one after another; a failure does not hinder the others."""
+    peers, errors = {}, {}
+    for name, python in pythons.items():
+        print(f"    {name}", file=sys.stderr, flush=True)
+        try:
+            peers[name] = Peer(name, python, problem)
+        except (RuntimeError, OSError) as error:
+            errors[name] = str(error)
+        else:
+            stack.callback(peers[name].close)
+    return peers, errors
+
+
+def _medians(
+    forms: dict[str, Form], repeats: int, errors: dict[str, str]
+) -> dict[str, float]:
+    """Run all forms in turn; add peers that fail on the way to the errors."""
+    for form in forms.values():
+        form()
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(repeats):
+        for name in [name for name in forms if name not in errors]:
+            time.sleep(_PAUSE)
+            try:
+                times[name].append(forms[name]())
+            except RuntimeError as error:
+                if name not in (*PYTORCH, *TENSORFLOW):
+                    raise
+                errors[name] = str(error)
+    return {
+        name: statistics.median(values)
+        for name, values in times.items()
+        if name not in errors
+    }
+
+
+def describe(rows: list[dict[str, Any]], peers: list[str]) -> str:
+    """Return a table, and what the peers ran, as markdown."""
+    header = ["network", "plain JAX (ms)", "step (ms)", "fit (ms)", "step / plain"]
+    header += ["fit / step", *(f"{peer} (ms)" for peer in peers)]
+    keys = ["plain", "step", "fit", "step / plain", "fit / step"]
+    cells = [
+        [_title(row), *(row[key] for key in keys), *(_cell(row, p) for p in peers)]
+        for row in rows
+    ]
+    return "\n\n".join([format_table(header, cells), *_remarks(rows)])
+
+
+def _title(row: dict[str, Any]) -> str:
+    steps = f"{row['steps']} step" + "s" * (row["steps"] != 1)
+    return f"{row['network']}, {row['mode']}, {steps}"
+
+
+def _cell(row: dict[str, Any], peer: str) -> float | str | None:
+    if peer not in row["errors"]:
+        return row["peers"].get(peer)
+    return row["errors"][peer].replace("|", "/")[:_REASON]
+
+
+def _remarks(rows: list[dict[str, Any]]) -> list[str]:
+    """Tell the fastest form of each peer, the other forms' times, and the versions."""
+    lines, versions = [], {}
+    for row in rows:
+        for peer, about in row["about peers"].items():
+            versions.update(about["versions"])
+            forms = [
+                *(f"{form} {ms:.3g} ms" for form, ms in about["forms"].items()),
+                *(f"{form} failed: {why}" for form, why in about["failed"].items()),
+            ]
+            lines.append(
+                f"- {_title(row)}: {peer} ran {about['form']} ({', '.join(forms)})"
+            )
+    if not lines:
+        return []
+    packages = ", ".join(f"{name} {value}" for name, value in versions.items())
+    intro = (
+        f"Peers: {packages}, {THREADS} threads. Each ran its fastest form, chosen in a "
+        "short trial, whose times stand in brackets:"
+    )
+    return [intro, "\n".join(lines)]
+
+
+def _timed(run: Callable[[], Any]) -> Form:
+    """Return a form from a function that trains for all batches of a piece."""
+
+    def form() -> float:
+        started = time.perf_counter()
+        run()
+        return (time.perf_counter() - started) / _BATCHES * 1e3
+
+    return form
+
+
+def _plain(name: str, case: Trained) -> Form:
     x, y = (jnp.asarray(value) for value in case.data())
     x = x[:, 0] if case.still else x
     x = x.reshape(-1, 28, 28, 1) if name == "convolution" else x
@@ -94,7 +250,7 @@ def _plain(name: str, case: Trained) -> Callable[[], None]:
             now, moments, loss = step(now, moments, jnp.float32(k + 1), x, y)
         loss.block_until_ready()
 
-    return run
+    return _timed(run)
 
 
 def _parameters(case: Trained, name: str) -> dict[str, jax.Array]:
@@ -113,7 +269,7 @@ def _parameters(case: Trained, name: str) -> dict[str, jax.Array]:
     return {key: jnp.asarray(value, jnp.float32) for key, value in values.items()}
 
 
-def _keras(case: Trained, mode: str, steps: int) -> dict[str, Callable[[], Any]]:
+def _keras(case: Trained, mode: str, steps: int) -> dict[str, Form]:
     network = case.build()
     with network:
         nengo_jax.configure_settings(training=mode)
@@ -125,7 +281,7 @@ def _keras(case: Trained, mode: str, steps: int) -> dict[str, Callable[[], Any]]
     options = {"n_steps": steps, "verbose": 0, "shuffle": False}
     sim.fit(*many, **options)
     step = _step_function(sim, x, y, steps)
-    return {"step": step, "fit": lambda: sim.fit(*many, **options)}
+    return {"step": _timed(step), "fit": _timed(lambda: sim.fit(*many, **options))}
 
 
 def _step_function(
