@@ -8,7 +8,7 @@ of 1 ms:
    becomes spikes. ``SpikingActivation("relu", spiking_aware_training=False)`` does so.
    Its activities are about 1, which is one spike a second, so it needs a second.
 2. "range": the same, while a regularizer drives the firing rate of each neuron for its
-   favourite digits (the 95th percentile) into a range.
+   favourite digits (the 95th percentile) towards a range.
 3. "spikes": the second network is trained a little more, now with spikes, and with a
    lowpass filter in the place of the mean at the end, whose time constants are trained.
 
@@ -43,7 +43,7 @@ SEEN = 2  # the digit that the picture shows
 COLOURS = {"rates": "tab:red", "range": "tab:orange", "spikes": "tab:blue"}
 WORDS = {
     "rates": "trained with rates",
-    "range": f"and rates driven to {RANGE[0]:g}-{RANGE[1]:g} Hz",
+    "range": f"and rates driven towards {RANGE[0]:g}-{RANGE[1]:g} Hz",
     "spikes": "and trained with spikes and a filter",
 }
 Weights = list[np.ndarray]

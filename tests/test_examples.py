@@ -19,7 +19,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def run_example(tmp_path):
     """Run the main function of an example; return its figures."""
 
-    def run(name: str, *arguments: float) -> Any:
+    def run(name: str, *arguments: Any) -> Any:
         out = tmp_path / f"{name}.png"
         # as a user runs them, without the strictness of the other tests
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -90,6 +90,14 @@ def test_better_encoders_and_biases_hold_values(run_example):
     assert figures.drift_after < 0.6 * figures.drift_before
     assert figures.encoders_changed > 0.01
     assert figures.biases_changed > 0.01
+
+
+def test_a_keras_model_spikes_well_after_training(run_example):
+    figures = run_example("spiking_keras", 24, (0.05, 1.0))
+    assert figures.rates < 0.5 < 0.7 < figures.range < figures.spikes - 0.02
+    assert figures.rates_in_a_second > 0.85
+    assert figures.fastest_before < 5
+    assert figures.fastest_after > 30
 
 
 def test_a_recurrent_model_predicts_the_arm_in_the_network(run_example):
