@@ -160,10 +160,8 @@ def _medians(
     forms: dict[str, Form], repeats: int, errors: dict[str, str]
 ) -> dict[str, float]:
     """Run all forms in turn; add peers that fail on the way to the errors."""
-    for form in forms.values():
-        form()
     times: dict[str, list[float]] = {name: [] for name in forms}
-    for _ in range(repeats):
+    for _ in range(1 + repeats):
         for name in [name for name in forms if name not in errors]:
             time.sleep(_PAUSE)
             try:
@@ -173,7 +171,7 @@ def _medians(
                     raise
                 errors[name] = str(error)
     return {
-        name: statistics.median(values)
+        name: statistics.median(values[1:])  # the first one warms up
         for name, values in times.items()
         if name not in errors
     }

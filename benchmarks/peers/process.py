@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ class Peer:
         """End the worker."""
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # a question may still wait to be sent
+            self._process.stdin.close()
         self._process.stdout.close()
         self._errors.close()
 
@@ -82,6 +84,8 @@ class Peer:
 
     def _last_words(self) -> str:
         code = self._process.wait()
+        if code < 0:
+            return f"ended by signal {-code}"
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines()
         return lines[-1] if lines else f"exit code {code}"
