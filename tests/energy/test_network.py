@@ -73,6 +73,7 @@ def make_convolutional():
             network.second.neurons,
             network.third.neurons,
             transform=nengo.Dense((3, 50), init=nengo.dists.Uniform(0, 0.1)),
+            synapse=nengo.Alpha(0.005),
         )
     return network
 
@@ -222,11 +223,11 @@ def test_comparison():
     both = result.comparison
     work = both.workload
     assert work.spiking_connections == 2 * 25 * 4 + 150
-    assert work.synapse_states == 50 + 3  # the default synapse is a lowpass, too
+    assert work.synapse_states == 50 + 2 * 3  # an Alpha has two states
     assert work.neurons == 89
     assert both.spiking == pytest.approx(
         sum(result.operations.values()) * INT8.synaptic_operation
-        + STEPS * (89 + 53) * INT8.neuron_update
+        + STEPS * (89 + 56) * INT8.neuron_update
     )
     assert both.spiking_at(both.crossover) == pytest.approx(both.quantised)
 
