@@ -120,7 +120,7 @@ def make_network(
             result.sources[value] = Source(_input_node(value), value.shape)
     for call, rule in choice:
         with _inside(result.networks, call.networks):
-            converted = _convert(call, rule, result.sources, options)
+            converted = _convert(call, rule, result.sources, options, table)
         result.calls.append(converted)
         result.sources.update(zip(call.outputs, converted.outputs, strict=True))
     _warn_of_unused(result.calls, options)
@@ -131,12 +131,18 @@ def make_network(
 
 
 def _convert(
-    call: LayerCall, rule: Rule | str, known: dict[Value, Source], options: Options
+    call: LayerCall,
+    rule: Rule | str,
+    known: dict[Value, Source],
+    options: Options,
+    table: Table,
 ) -> Converted:
     sources = tuple(known[value] for value in call.inputs)
     if isinstance(rule, Rule):
         return rule.convert(call, sources, options)
-    return replace(convert_exact(call, sources, options), native=False)
+    found = rule_of(call.layer, table)
+    fallback = convert_exact if found is None else found.fallback
+    return replace(fallback(call, sources, options), native=False)
 
 
 def _warn_of_fallback(choice: Choice) -> None:
@@ -151,7 +157,7 @@ def _warn_of_fallback(choice: Choice) -> None:
         warnings.warn(
             f"{', '.join(labels)} ({kind}) {become} that computes as in Keras, without "
             f"neurons: {reason}.",
-            stacklevel=2,
+            stacklevel=4,
         )
 
 
@@ -187,5 +193,5 @@ def _warn_of_unused(calls: list[Converted], options: Options) -> None:
         warnings.warn(
             "No layer uses these activations of swap_activations: "
             f"{', '.join(map(describe, unused))}.",
-            stacklevel=2,
+            stacklevel=4,
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 from keras import layers
 
+from ..layers import Alpha, KerasSpikingLayer, Lowpass, SpikingActivation
 from .activation import convert_activation, refuse_function
 from .convolution import (
     convert_convolution,
@@ -31,6 +32,14 @@ from .pooling import convert_global_pooling, convert_pooling, refuse_maximum
 from .records import Converted, LayerCall, Options, Source
 from .regularization import convert_noise
 from .reshaping import convert_flatten, convert_moved, convert_same
+from .temporal import (
+    convert_filter,
+    convert_recurrent,
+    convert_spiking,
+    refuse_filter,
+    refuse_recurrent,
+    refuse_spiking,
+)
 
 Convert = Callable[[LayerCall, tuple[Source, ...], Options], Converted]
 
@@ -54,6 +63,8 @@ class Rule:
         TensorNode, if it has to.
     each_step : bool
         Whether the layer treats each time step alone, if there is an axis of time.
+    fallback : callable
+        As ``convert``, for calls that are refused.
     folds : bool
         Whether ``convert`` takes account of ``call.affine``: of factors and offsets of
         a layer that follows.
@@ -62,6 +73,7 @@ class Rule:
     convert: Convert
     refuse: Callable[[LayerCall, Options], str | None] = never
     each_step: bool = True
+    fallback: Convert = convert_exact
     folds: bool = False
 
 
@@ -81,6 +93,9 @@ _MOVED = Rule(convert_moved, each_step=False)
 _AFFINE = Rule(convert_affine)
 _NOISE = Rule(convert_noise)
 _EXACT = Rule(convert_exact)
+_RECURRENT = Rule(convert_recurrent, refuse_recurrent, fallback=convert_recurrent)
+_FILTER = Rule(convert_filter, refuse_filter, fallback=convert_recurrent)
+_SPIKING = Rule(convert_spiking, refuse_spiking, fallback=convert_recurrent)
 
 TABLE: Table = MappingProxyType(
     {
@@ -150,6 +165,17 @@ TABLE: Table = MappingProxyType(
         layers.GaussianDropout: _NOISE,
         layers.GaussianNoise: _NOISE,
         layers.ActivityRegularization: _NOISE,
+        layers.RNN: _RECURRENT,
+        layers.SimpleRNN: _RECURRENT,
+        layers.LSTM: _RECURRENT,
+        layers.GRU: _RECURRENT,
+        layers.ConvLSTM1D: _RECURRENT,
+        layers.ConvLSTM2D: _RECURRENT,
+        layers.ConvLSTM3D: _RECURRENT,
+        KerasSpikingLayer: _RECURRENT,
+        SpikingActivation: _SPIKING,
+        Lowpass: _FILTER,
+        Alpha: _FILTER,
     }
 )
 

@@ -112,9 +112,21 @@ def _arguments(functional: Any, arrays: Arrays) -> Any:
 
 def _outputs(functional: Any, values: list[Any], arrays: Arrays) -> Arrays:
     """What a model gives in inference with some values of its variables."""
-    mapping = list(zip(functional.variables, values, strict=True))
-    with usual_promotion(), keras.StatelessScope(state_mapping=mapping):
-        results = functional(_arguments(functional, arrays), training=False)
+    known = dict(zip(map(id, functional.variables), values, strict=True))
+    weights, others = (
+        [known[id(variable)] for variable in variables]
+        for variables in (
+            functional.trainable_variables,
+            functional.non_trainable_variables,
+        )
+    )
+
+    def call(weights: Any, others: Any, arrays: Arrays) -> Any:
+        given = _arguments(functional, arrays)
+        return functional.stateless_call(weights, others, given, training=False)[0]
+
+    with usual_promotion():
+        results = jax.jit(call)(weights, others, arrays)
     return [np.asarray(result) for result in keras.tree.flatten(results)]
 
 
