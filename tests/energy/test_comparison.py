@@ -120,6 +120,11 @@ def test_order_of_magnitude_of_the_published_figure():
     assert 0.03 < rates[1] < 0.064 < rates[0] < 0.1
 
 
+def test_memory_decides():
+    work = Workload(5, 0.001, 784 * 128, None, neurons=128)
+    assert Comparison(work, Technology(memory=0)).crossover == pytest.approx(1.5, 0.03)
+
+
 def test_crossover_falls_with_the_number_of_steps():
     five, ten = (Comparison(Workload(n, 0.001, 1e6, None)).crossover for n in (5, 10))
     assert five == pytest.approx(2 * ten)

@@ -30,6 +30,10 @@ the two are close says that the order of magnitude does not depend on details; i
 not say that the second digit means anything. What favours spikes here: sending them is
 free, and the network without spikes skips no zeros. What is against them: no step keeps
 its sums in registers.
+
+Memory decides: with ``Technology(memory=0)``, which is what a count of synaptic
+operations amounts to, the same network should fire 1.5 spikes in each of 5 steps before
+spikes cost more.
 """
 
 from __future__ import annotations
