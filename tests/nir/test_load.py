@@ -1,5 +1,6 @@
 """Every primitive of NIR, loaded and compared with its equations."""
 
+import keras
 import nengo
 import nir
 import numpy as np
@@ -8,7 +9,7 @@ from nengo.exceptions import BuildError, ValidationError
 from nir_equations import evaluate
 
 import nengo_jax
-from nengo_jax.nir import load
+from nengo_jax.nir import export, load
 
 RNG = np.random.RandomState(5)
 DT = 0.001
@@ -478,3 +479,29 @@ def test_bad_files(tmp_path):
 def test_bad_options(options, message):
     with pytest.raises(ValidationError, match=message):
         load(recurrent(), **options)
+
+
+def test_loaded_networks_can_be_trained():
+    """Weights have a gradient, and what was trained goes back to NIR."""
+    rng = np.random.RandomState(0)
+    graph = nir.NIRGraph.from_list(
+        nir.Affine(rng.randn(5, 3), rng.randn(5)),
+        nir.LIF(*constant(0.02, 2, 0.5, 1, n=5)),
+        nir.Linear(rng.randn(2, 5)),
+    )
+    loaded = load(graph)
+    with loaded.network:
+        nengo_jax.configure_settings(training="surrogate")
+    data = {loaded.inputs["input"]: rng.uniform(0, 1, (4, 10, 3))}
+    target = {loaded.outputs["output"]: np.ones((4, 10, 2))}
+    with nengo_jax.Simulator(
+        loaded.network, minibatch_size=4, progress_bar=False
+    ) as sim:
+        sim.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
+        sim.fit(data, target, epochs=2, verbose=0)
+        trained = export(sim)
+    assert set(trained.nodes) == set(graph.nodes)
+    for name in ("affine", "linear"):
+        before, after = graph.nodes[name].weight, trained.nodes[name].weight
+        assert np.all(np.isfinite(after))
+        assert np.abs(after - before).max() > 1e-4

@@ -78,7 +78,11 @@ def _compare(
     for node, name in exported.inputs.items():
         order = exported.layout.order(node, node.size_out)
         loaded.inputs[name].output = _play(given[node][:, order], loaded.dt)
-    with nengo.Simulator(loaded.network, dt=loaded.dt, progress_bar=False) as again:
+    # nengo's optimizer takes minutes for many small operators, as there are here
+    again = nengo.Simulator(
+        loaded.network, dt=loaded.dt, optimize=False, progress_bar=False
+    )
+    with again:
         again.run_steps(n_steps, progress_bar=False)
     differences = {}
     for probe, name in exported.outputs.items():
