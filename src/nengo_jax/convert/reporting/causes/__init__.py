@@ -1,0 +1,1 @@
+"""Known causes: from the numbers of a report to a finding, one function for each."""

@@ -1,0 +1,248 @@
+"""Measures a converted network on examples: one pass, in memory that does not grow."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import nengo
+import numpy as np
+
+from ..converter import Converter
+from ..records import Converted
+from .activity import Activity
+from .cost import estimate_cost
+from .examples import Examples
+from .layers import LayerStatistics
+from .paths import find_origin, follow, mean_delay
+from .records import LayerReport, Population, Raster, Report
+from .reference import make_reference
+from .scoring import Scorer
+from .spikes import choose_raster
+from .watch import Watch, watching
+
+_NORMALISING = ("Rescaling", "Normalization")
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is measured.
+
+    Attributes
+    ----------
+    converter : Converter
+        Tells which object is which layer.
+    net : nengo.Network
+        Of the converter.
+    probe : nengo.Probe
+        The output that is scored.
+    readout : str
+    effects : tuple of Effect
+    """
+
+    converter: Converter
+    net: nengo.Network
+    probe: nengo.Probe
+    readout: str
+    effects: tuple[Any, ...] = ()
+
+
+def measure(
+    network: Network, examples: Examples, n_steps: int, dt: float, seed: int
+) -> Report:
+    """Measure a network; the report has no findings yet.
+
+    Parameters
+    ----------
+    network : Network
+    examples : Examples
+    n_steps : int
+        Steps for each example.
+    dt : float
+        Length of a step in s.
+    seed : int
+        Of initial voltages and noise, if the network has no seed.
+    """
+    converter = network.converter
+    reference = make_reference(converter)
+    statistics = [
+        LayerStatistics(call, dt, n_steps, call.label in reference)
+        for call in converter.calls
+        if call.incoming
+    ]
+    scorer = Scorer(examples, n_steps)
+    with (
+        watching(
+            network.net,
+            list(dict.fromkeys(s.target for s in statistics)),
+            dt,
+            n_steps,
+            len(examples),
+            seed,
+        ) as watch,
+        _watch_reference(reference, watch.batch, seed) as exact,
+    ):
+        rasters: tuple[Raster, ...] = ()
+        for start in range(0, len(examples), watch.batch):
+            arrays = [
+                array[start : start + watch.batch].reshape(
+                    len(array[start : start + watch.batch]), -1
+                )
+                for array in examples.inputs
+            ]
+            wanted = _activations(exact, reference, arrays)
+            activities, outputs, spikes = _run(
+                watch, network, statistics, arrays, keep=start == 0
+            )
+            for one in statistics:
+                label = one.converted.label
+                one.add(activities[one.target], wanted.get(label))
+            scorer.add(outputs, start)
+            if start == 0:
+                rasters = tuple(
+                    choose_raster(s.converted.label, spikes[s.target])
+                    for s in statistics
+                    if s.target in spikes
+                )
+        starts = {
+            s.converted.label: watch.voltages(s.converted.neurons)
+            for s in statistics
+            if s.converted.neurons is not None
+        }
+    populations = {
+        s.converted.label: s.population(starts.get(s.converted.label))
+        for s in statistics
+    }
+    layers = _layers(converter, statistics, populations)
+    energy = estimate_cost(
+        converter,
+        network.net,
+        {
+            s.converted.neurons.ensemble: found.rates.mean
+            for s in statistics
+            if s.converted.neurons is not None
+            and (found := populations[s.converted.label]) is not None
+            and found.spiking
+        },
+        dt,
+        n_steps,
+    )
+    return Report(
+        model=converter.model.name,
+        task=examples.task,
+        n_examples=len(examples),
+        n_steps=n_steps,
+        dt=dt,
+        labelled=examples.targets is not None,
+        chance=examples.chance,
+        ann_score=scorer.ann_score,
+        readout=network.readout,
+        scores=scorer.scores(),
+        output_synapse=mean_delay(network.probe.synapse),
+        input_range=(
+            float(min(array.min() for array in examples.inputs)),
+            float(max(array.max() for array in examples.inputs)),
+        ),
+        rescales=any(_kind(call) in _NORMALISING for call in converter.calls),
+        inference_only=converter.options.inference_only,
+        layers=layers,
+        origin=find_origin([(a.label, a.error, a.inherited) for a in layers]),
+        rasters=rasters,
+        energy=energy,
+        effects=network.effects,
+    )
+
+
+def _kind(call: Converted) -> str:
+    return type(call.layer).__name__
+
+
+def _watch_reference(reference: dict[str, Any], batch: int, seed: int) -> Any:
+    converter, _ = next(iter(reference.values()))
+    targets = dict.fromkeys(call.obj for _, call in reference.values())
+    with warnings.catch_warnings():  # about what runs in Python, as the user knows
+        warnings.simplefilter("ignore", UserWarning)
+        return watching(converter.net, list(targets), 0.001, 1, batch, seed)
+
+
+def _activations(
+    watch: Watch, reference: dict[str, Any], arrays: list[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return the activations of the Keras model for a batch, by label."""
+    converter, _ = next(iter(reference.values()))
+    parts = []
+    for start in range(0, len(arrays[0]), watch.batch):
+        nodes = _by_node(converter, [a[start : start + watch.batch] for a in arrays])
+        parts.extend(watch.run(nodes))
+    return {
+        label: np.concatenate([part[call.obj][:, 0] for part in parts])
+        for label, (_, call) in reference.items()
+    }
+
+
+def _by_node(converter: Converter, arrays: Sequence[np.ndarray]) -> dict[Any, Any]:
+    return dict(zip(converter.inputs.values(), arrays, strict=True))
+
+
+def _run(
+    watch: Watch,
+    network: Network,
+    statistics: list[LayerStatistics],
+    arrays: list[np.ndarray],
+    keep: bool,
+) -> tuple[dict[Any, Activity], np.ndarray, dict[Any, np.ndarray]]:
+    """Run a batch.
+
+    Returns
+    -------
+    activities : dict of Node or Neurons to Activity
+    outputs : ndarray, shape (examples, steps, size)
+    spikes : dict of Neurons to ndarray of bool, shape (steps, neurons)
+        Of the first example, if they are to be kept.
+    """
+    count = len(arrays[0])
+    activities = {s.target: Activity(count, s.target.size_out) for s in statistics}
+    spiking = [
+        s.target
+        for s in statistics
+        if s.converted.neurons is not None
+        and s.converted.neurons.ensemble.neuron_type.spiking
+    ]
+    outputs, spikes = [], {target: [] for target in spiking if keep}
+    for seen in watch.run(_by_node(network.converter, arrays)):
+        for target, activity in activities.items():
+            activity.add(seen[target])
+        for target, pieces in spikes.items():
+            pieces.append(seen[target][0] != 0)
+        outputs.append(seen[network.probe])
+    return (
+        activities,
+        np.concatenate(outputs, axis=1),
+        {target: np.concatenate(pieces) for target, pieces in spikes.items()},
+    )
+
+
+def _layers(
+    converter: Converter,
+    statistics: list[LayerStatistics],
+    populations: dict[str, Population | None],
+) -> tuple[LayerReport, ...]:
+    errors = {s.converted.label: s.error for s in statistics}
+    arriving = follow(converter.calls, errors)
+    return tuple(
+        LayerReport(
+            label=call.label,
+            kind=_kind(call),
+            shape=tuple(map(int, call.shape)),
+            native=call.native,
+            folded=tuple(layer.name for layer in call.call.folded),
+            spikes_in=arriving[call.label].spikes,
+            delay=arriving[call.label].delay,
+            error=errors[call.label],
+            inherited=arriving[call.label].error,
+            population=populations[call.label],
+        )
+        for call in (s.converted for s in statistics)
+    )

@@ -1,0 +1,38 @@
+"""The activations of a Keras model, layer by layer: what the rates should be.
+
+The same model converted without spikes, scales and synapses gives them, in one step.
+So nested models and layers that are called twice need no treatment of their own. What
+the conversion has replaced, such as maxima by averages, is not replaced here.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from ..converter import Converter
+from ..records import Converted
+
+
+def make_reference(converter: Converter) -> dict[str, tuple[Converter, Converted]]:
+    """Convert the model of a converter again, exactly.
+
+    Returns
+    -------
+    dict of str to tuple of Converter and Converted
+        By label of the calls. Calls that are split otherwise, as a normalisation that
+        is part of a layer in one and not in the other, are left out.
+    """
+    options = converter.options
+    with warnings.catch_warnings():  # those of the user's own conversion are enough
+        warnings.simplefilter("ignore", UserWarning)
+        exact = Converter(
+            converter.model,
+            inference_only=options.inference_only,
+            split_shared_weights=options.split_shared_weights,
+        )
+    folded = {call.label: call.call.folded for call in converter.calls}
+    return {
+        call.label: (exact, call)
+        for call in exact.calls
+        if folded.get(call.label) == call.call.folded
+    }
