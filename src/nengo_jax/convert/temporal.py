@@ -144,8 +144,8 @@ def _check_sequence(call: LayerCall) -> None:
     if found:
         raise TypeError(
             f"{call.label} ({type(layer).__name__}) has {' and '.join(found)}, but in "
-            "a temporal model it gets one step after the other and gives one output for "
-            "each. Use return_sequences=True and look at the step you want."
+            "a temporal model it gets one step after the other and gives one output "
+            "for each. Use return_sequences=True and look at the step you want."
         )
 
 

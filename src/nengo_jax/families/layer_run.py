@@ -63,7 +63,8 @@ def build(ops: Sequence[SimTensorNode], settings: Settings) -> Run:
     """Build the run function; the group has one member."""
     (op,) = ops
     _check_precision(op.node, settings)
-    whole = _layer_call(op, settings) if op.variables else _plain_call(op, settings)
+    keeps = op.variables or op.states
+    whole = _layer_call(op, settings) if keeps else _plain_call(op, settings)
     first, second = len(op.inputs), len(op.inputs) + len(op.fixed)
     third, kept = second + len(op.changed), len(op.changed)
 
