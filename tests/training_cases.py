@@ -14,6 +14,11 @@ from nengo_jax.families.base import Settings
 from nengo_jax.families.neurons import NEURONS, model_of
 from nengo_jax.families.neurons.mt19937 import stream_of
 from nengo_jax.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+from nengo_jax.neurons.nir import (
+    CurrentBased,
+    IntegrateAndFire,
+    LeakyIntegrateAndFire,
+)
 
 DT = 0.002
 SIZE = 6  # neurons of each type
@@ -50,6 +55,24 @@ SPIKING = {
             nengo.RegularSpiking(nengo.Tanh(), amplitude=0.5),
         ],
         (-400, 900),
+    ),
+    "IntegrateAndFire": (
+        [IntegrateAndFire(), IntegrateAndFire(0.3)],
+        (-200, 800),
+    ),
+    "LeakyIntegrateAndFire": (
+        [
+            LeakyIntegrateAndFire(),
+            LeakyIntegrateAndFire(np.linspace(0.005, 0.05, SIZE), amplitude=0.1),
+        ],
+        (-5, 30),
+    ),
+    "CurrentBased": (
+        [
+            CurrentBased(),
+            CurrentBased(0.01, np.linspace(0.015, 0.05, SIZE), 0.5, amplitude=0.1),
+        ],
+        (-5, 30),
     ),
 }
 RANDOM = {

@@ -133,6 +133,42 @@ def integrator(drive, count, distance):
     return step
 
 
+def reset_to_zero(neurons, surrogate, voltage, by, others=()):
+    """The types of NIR: ``by`` are the derivatives of the voltage before a reset."""
+    spiked, height = voltage > 1, neurons.amplitude / DT
+    by = np.stack(np.broadcast_arrays(voltage, *by)[1:])
+    state, derivatives = zip(*others, strict=True) if others else ((), ())
+    return Local(
+        height * spiked,
+        (np.where(spiked, 0, voltage), *state),
+        height * surrogate(voltage - 1) * by,
+        np.stack([~spiked * by, *derivatives]),
+    )
+
+
+def integrate_and_fire(neurons, surrogate, current, voltage):
+    return reset_to_zero(neurons, surrogate, voltage + DT * current, (DT, 1))
+
+
+def leaky_integrate_and_fire(neurons, surrogate, current, voltage):
+    kept = np.exp(-DT / neurons.tau)
+    voltage = kept * voltage + (1 - kept) * current
+    return reset_to_zero(neurons, surrogate, voltage, (1 - kept, kept))
+
+
+def current_based(neurons, surrogate, drive, voltage, current):
+    kept, kept_syn = np.exp(-DT / neurons.tau), np.exp(-DT / neurons.tau_syn)
+    old = neurons.tau_syn / (neurons.tau_syn - neurons.tau) * (kept_syn - kept)
+    new = 1 - kept - old
+    voltage = kept * voltage + (1 - kept) * neurons.leak + old * current + new * drive
+    after = kept_syn * current + (1 - kept_syn) * drive
+    by_after = np.stack(
+        np.broadcast_arrays(drive, 1 - kept_syn, np.zeros_like(drive), kept_syn)[1:]
+    )
+    by = (new, kept, old)
+    return reset_to_zero(neurons, surrogate, voltage, by, [(after, by_after)])
+
+
 def leak(neurons, current):
     slope = np.where(current < 0, neurons.negative_slope, 1)
     return slope * current, slope
@@ -144,6 +180,9 @@ def above_one(voltage):
 
 LOCAL = {
     "LIF": lif,
+    "IntegrateAndFire": integrate_and_fire,
+    "LeakyIntegrateAndFire": leaky_integrate_and_fire,
+    "CurrentBased": current_based,
     "AdaptiveLIF": adaptive_lif,
     "Izhikevich": izhikevich,
     "SpikingRectifiedLinear": integrator(
