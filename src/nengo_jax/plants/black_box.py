@@ -1,0 +1,227 @@
+"""Any Python function as a plant, with derivatives by central differences.
+
+The function runs on the host, in double precision, once for a whole batch. For a
+derivative all disturbed states and actions are put into one such call, whatever the
+precision of the simulation, so differences are not lost in rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from nengo.exceptions import SimulationError, ValidationError
+
+from .plant import Plant
+
+Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def black_box(
+    step: Step,
+    *,
+    actions: int | Sequence[str],
+    observations: int | Sequence[str],
+    start: Any,
+    dt: float,
+    name: str | None = None,
+    epsilon: float = 1e-6,
+) -> Plant:
+    """Return a plant that calls Python.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(states, actions) -> states`` for arrays of shape (batch, size); a
+        function of its arguments alone.
+    actions, observations : int or sequence of str
+        Their number, or their names and units. All of the state is observed.
+    start : array, shape (observations,)
+        State at the beginning.
+    dt : float
+        Length of a step in seconds.
+    name : str or None
+        For messages; None: that of the function.
+    epsilon : float
+        Step of the central differences.
+
+    Raises
+    ------
+    ValidationError
+        If the function raises, or does not return finite states of the right shape.
+
+    Notes
+    -----
+    Only first derivatives exist. The error of a central difference is about
+    ``epsilon**2`` times the third derivative, and that of rounding 1e-16 / epsilon;
+    :func:`derivative_error` estimates what remains.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp, numpy as np
+    >>> from nengo_jax import plants
+    >>> def fall(states, actions):
+    ...     height, speed = states.T
+    ...     speed = speed + 0.01 * (actions[:, 0] - 9.81)
+    ...     return np.stack([height + 0.01 * speed, speed], axis=1)
+    >>> plant = plants.black_box(
+    ...     fall, actions=["thrust (N)"], observations=2, start=[1, 0], dt=0.01
+    ... )
+    >>> state = plant.step(plant.reset(None), jnp.ones(1))
+    >>> jax.jacobian(plant.step, 1)(state, jnp.ones(1)).round(6).tolist()
+    [[9.999999747378752e-05], [0.009999999776482582]]
+    """
+    label = name or getattr(step, "__name__", type(step).__name__)
+    action_names, state_names = _names("u", actions), _names("x", observations)
+    first = np.asarray(start, np.float64)
+    if first.shape != (len(state_names),):
+        raise ValidationError(
+            f"The plant {label!r} has {len(state_names)} observations, but starts with "
+            f"shape {first.shape}",
+            attr="start",
+        )
+    if not epsilon > 0:
+        raise ValidationError(f"Must be positive (got {epsilon!r})", attr="epsilon")
+    _try(step, label, first, len(action_names))
+
+    def host(states: Any, inputs: Any) -> np.ndarray:
+        return _call(step, label, np.asarray(states), np.asarray(inputs))
+
+    def host_jacobian(states: Any, inputs: Any) -> np.ndarray:
+        return differences(
+            lambda s, a: _call(step, label, s, a),
+            np.asarray(states, np.float64),
+            np.asarray(inputs, np.float64),
+            epsilon,
+        )
+
+    @jax.custom_jvp
+    def advance(state: Array, action: Array) -> Array:
+        return jax.pure_callback(
+            lambda s, a: host(s, a).astype(s.dtype),
+            jax.ShapeDtypeStruct(state.shape, state.dtype),
+            state,
+            action,
+            vmap_method="broadcast_all",
+        )
+
+    @advance.defjvp
+    def advance_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+        state, action = primals
+        size = state.shape[0] + action.shape[0]
+        jacobian = jax.pure_callback(
+            lambda s, a: host_jacobian(s, a).astype(s.dtype),
+            jax.ShapeDtypeStruct((state.shape[0], size), state.dtype),
+            state,
+            action,
+            vmap_method="broadcast_all",
+        )
+        return advance(state, action), jacobian @ jnp.concatenate(tangents)
+
+    return Plant(
+        name=label,
+        dt=dt,
+        actions=action_names,
+        observations=state_names,
+        reset=lambda key: jnp.asarray(first),
+        step=advance,
+        observe=jnp.asarray,
+    )
+
+
+def differences(
+    step: Step, states: np.ndarray, actions: np.ndarray, epsilon: float
+) -> np.ndarray:
+    """Return derivatives of a step by state and action, with one call of it.
+
+    Parameters
+    ----------
+    step : callable
+    states, actions : ndarray, shape (..., size)
+    epsilon : float
+
+    Returns
+    -------
+    ndarray, shape (..., states, states + actions)
+    """
+    joined = np.concatenate([states, actions], axis=-1)
+    count, size = states.shape[-1], joined.shape[-1]
+    shifts = epsilon * np.concatenate([np.eye(size), -np.eye(size)])
+    disturbed = joined[..., None, :] + shifts
+    after = step(disturbed[..., :count], disturbed[..., count:])
+    slopes = (after[..., :size, :] - after[..., size:, :]) / (2 * epsilon)
+    return np.swapaxes(slopes, -1, -2)
+
+
+def derivative_error(
+    step: Step, states: Any, actions: Any, epsilon: float = 1e-6
+) -> float:
+    """Estimate the relative error of the derivatives of a black box.
+
+    Derivatives with ``epsilon`` and with half of it are compared: for central
+    differences their difference is three quarters of the error (Richardson), as long
+    as rounding does not matter; where it does, the difference shows it too.
+
+    Parameters
+    ----------
+    step : callable
+        As for :func:`black_box`.
+    states, actions : array, shape (batch, size)
+        Where to look.
+    epsilon : float
+
+    Returns
+    -------
+    float
+        The largest error, as a part of the largest derivative.
+    """
+    states, actions = np.asarray(states, np.float64), np.asarray(actions, np.float64)
+
+    def call(some: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        return _call(step, "plant", some, inputs)
+
+    coarse = differences(call, states, actions, epsilon)
+    fine = differences(call, states, actions, epsilon / 2)
+    return float(np.abs(coarse - fine).max() * 4 / 3 / np.abs(fine).max())
+
+
+def _call(step: Step, label: str, states: np.ndarray, actions: np.ndarray):
+    """Call the function with one batch axis, and check what it returns."""
+    lead = states.shape[:-1]
+    flat = states.reshape(-1, states.shape[-1]).astype(np.float64)
+    after = step(flat, actions.reshape(len(flat), -1).astype(np.float64))
+    after = np.asarray(after, np.float64)
+    if after.shape != flat.shape:
+        raise SimulationError(
+            f"The plant {label!r} returned states of shape {after.shape} for states of "
+            f"shape {flat.shape}. It gets and returns (batch, size)."
+        )
+    if not np.isfinite(after).all():
+        bad = int(np.flatnonzero(~np.isfinite(after).all(axis=1))[0])
+        raise SimulationError(
+            f"The plant {label!r} returned {after[bad]} for the state {flat[bad]}. "
+            "Keep it finite, for instance with nengo_jax.plants.squash."
+        )
+    return after.reshape(*lead, -1)
+
+
+def _try(step: Step, label: str, start: np.ndarray, actions: int) -> None:
+    """Call the function once, so that an error is seen before anything compiles."""
+    try:
+        _call(step, label, np.stack([start, start]), np.zeros((2, actions)))
+    except Exception as error:
+        raise ValidationError(
+            f"The plant {label!r} cannot make a step from its start with actions of "
+            f"zero: {type(error).__name__}: {error}",
+            attr="step",
+        ) from error
+
+
+def _names(letter: str, given: int | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, int):
+        return tuple(f"{letter}{number}" for number in range(given))
+    return tuple(given)

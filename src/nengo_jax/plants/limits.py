@@ -1,0 +1,52 @@
+"""Keep a badly controlled plant finite.
+
+An untrained controller may throw an arm around until its state, and then the gradient,
+is no longer finite. Beyond a limit the state is squashed smoothly: nothing changes
+inside of it, and nothing gets further than twice as far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from nengo.exceptions import ValidationError
+
+from .plant import Plant
+
+
+def squash(plant: Plant, limit: Any) -> Plant:
+    """Return a plant whose state stays within twice a limit.
+
+    Parameters
+    ----------
+    plant : Plant
+    limit : float, or pytree of float like the state
+        A value x with abs(x) > limit becomes limit (1 + tanh(abs(x) / limit - 1)), with
+        the sign of x.
+
+    Raises
+    ------
+    ValidationError
+        If a limit is not positive.
+    """
+    if any(not value > 0 for value in jax.tree.leaves(limit)):
+        raise ValidationError(f"Must be positive (got {limit!r})", attr="limit")
+
+    def step(state: Any, action: Array) -> Any:
+        after = plant.step(state, action)
+        alike = jax.tree.structure(limit) == jax.tree.structure(after)
+        limits = limit if alike else jax.tree.map(lambda _: limit, after)
+        return jax.tree.map(_squash, after, limits)
+
+    return replace(plant, step=step)
+
+
+def _squash(value: Array, limit: Any) -> Array:
+    far = jnp.abs(value) / limit
+    # the inner maximum keeps tanh, and its derivative, finite where it is not used
+    beyond = jnp.sign(value) * limit * (1 + jnp.tanh(jnp.maximum(far, 1) - 1))
+    return jnp.where(far > 1, beyond, value)

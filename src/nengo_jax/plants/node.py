@@ -1,0 +1,169 @@
+"""A plant inside a Nengo network."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from jax import Array
+from nengo.builder import Builder, Model
+from nengo.exceptions import BuildError, ValidationError
+from nengo.params import Parameter
+
+from ..nodes import TensorNode
+from ..nodes.build import build_tensor_node
+from .plant import Plant, State
+
+_TOLERANCE = 1e-6  # of the ratio of steps
+
+
+class PlantNode(TensorNode):
+    """A node whose input acts on a plant and whose output is what is observed.
+
+    In each step of the simulation the plant makes one step, and the node shows it
+    afterwards. Its state is part of the simulation: each example of a batch has its
+    own, a reset starts it anew, and gradients flow through it, also around a loop.
+
+    Parameters
+    ----------
+    plant : Plant
+    start : pytree of array or None
+        State at the beginning; None: ``plant.reset`` with ``seed``.
+    seed : int
+    label : str or None
+        None: the name of the plant.
+    dtype : str
+        Precision of the plant, whatever that of the simulation.
+
+    Raises
+    ------
+    ValidationError
+        If the plant does not fit what it says of itself.
+    BuildError
+        When a simulator is made, if its ``dt`` is not that of the plant.
+
+    Examples
+    --------
+    >>> import nengo, nengo_jax
+    >>> from nengo_jax import plants
+    >>> with nengo.Network() as network:
+    ...     mass = plants.PlantNode(plants.damped_mass(dt=0.001))
+    ...     push = nengo.Node(0.5)
+    ...     _ = nengo.Connection(push, mass, synapse=None)
+    ...     probe = nengo.Probe(mass)
+    >>> with nengo_jax.Simulator(network, progress_bar=False) as sim:
+    ...     sim.run(1.0)
+    >>> sim.data[probe].shape
+    (1000, 2)
+    """
+
+    plant = Parameter("plant", readonly=True)
+
+    def __init__(
+        self,
+        plant: Plant,
+        start: State = None,
+        seed: int = 0,
+        label: str | None = None,
+        dtype: str = "float32",
+    ):
+        with jax.enable_x64(dtype == "float64"):
+            first = plant.reset(jax.random.key(seed)) if start is None else start
+            first = jax.tree.map(lambda value: np.asarray(value, dtype), first)
+            check_plant(plant, first)
+        self.plant = plant
+        cell = _PlantCell(plant, first, dtype)
+        super().__init__(
+            cell,
+            shape_in=(plant.action_size,),
+            pass_time=False,
+            label=plant.name if label is None else label,
+        )
+
+
+def check_plant(plant: Plant, state: State) -> None:
+    """Check that a plant returns what it says, without running it.
+
+    Raises
+    ------
+    ValidationError
+    """
+    dtype = jax.tree.leaves(state)[0].dtype
+    action = jax.ShapeDtypeStruct((plant.action_size,), dtype)
+    try:
+        after = jax.eval_shape(plant.step, state, action)
+        seen = jax.eval_shape(plant.observe, state)
+    except Exception as error:
+        raise ValidationError(
+            f"The plant {plant.name!r} fails for {plant.action_size} actions: "
+            f"{type(error).__name__}: {error}",
+            attr="plant",
+        ) from error
+    shapes = [jax.tree.map(np.shape, part) for part in (state, after)]
+    if shapes[0] != shapes[1]:
+        raise ValidationError(
+            f"A step of the plant {plant.name!r} makes a state of shape {shapes[1]} "
+            f"from one of shape {shapes[0]}",
+            attr="plant",
+        )
+    if seen.shape != (plant.observation_size,):
+        raise ValidationError(
+            f"The plant {plant.name!r} names {plant.observation_size} observations, "
+            f"but shows an array of shape {seen.shape}",
+            attr="plant",
+        )
+
+
+class _PlantCell(keras.layers.Layer):
+    """A plant in the form of an RNN cell of Keras, for a batch."""
+
+    def __init__(self, plant: Plant, start: State, dtype: str):
+        super().__init__(name="plant", dtype=dtype)
+        self.plant = plant
+        leaves, self._form = jax.tree.flatten(start)
+        self._start = [np.asarray(leaf) for leaf in leaves]
+        self.state_size = [leaf.size for leaf in self._start]
+        self.output_size = plant.observation_size
+        self.built = True
+
+    def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
+        return [
+            jnp.broadcast_to(
+                jnp.asarray(leaf, self.compute_dtype).reshape(-1),
+                (batch_size or 1, leaf.size),
+            )
+            for leaf in self._start
+        ]
+
+    def call(self, actions: Array, states: list[Array]) -> tuple[Array, list[Array]]:
+        def one(action: Array, *flat: Array) -> tuple[Array, tuple[Array, ...]]:
+            leaves = [
+                part.reshape(leaf.shape)
+                for part, leaf in zip(flat, self._start, strict=True)
+            ]
+            state = self.plant.step(jax.tree.unflatten(self._form, leaves), action)
+            after = tuple(leaf.reshape(-1) for leaf in jax.tree.leaves(state))
+            return self.plant.observe(state), after
+
+        seen, after = jax.vmap(one)(actions, *states)
+        return seen, list(after)
+
+
+@Builder.register(PlantNode)
+def build_plant_node(model: Model, node: PlantNode) -> None:
+    """Build a plant, whose steps have to be those of the model.
+
+    Raises
+    ------
+    BuildError
+    """
+    if not math.isclose(model.dt, node.plant.dt, rel_tol=_TOLERANCE):
+        raise BuildError(
+            f"{node}: a step takes {model.dt} s in the simulation and "
+            f"{node.plant.dt} s in the plant. Make the plant with dt={model.dt}, or the simulator with "
+            f"dt={node.plant.dt}; plants.repeat joins several steps of a plant."
+        )
+    build_tensor_node(model, node)
