@@ -1,0 +1,269 @@
+"""A calibrated network: what was found out, and how to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nengo
+import numpy as np
+
+from ...params.store import FilePath
+from ...simulator import Simulator
+from .checks import check_counts
+from .presentation import Piece, present
+from .readout import Readout
+from .records import Assembled, Effect, Settings
+from .results import read_results
+from .scores import check_labels, hits, variance_of
+from .subject import Subject
+
+_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """A network that has been calibrated, by :func:`nengo_jax.convert.calibrate`.
+
+    Attributes
+    ----------
+    subject : Subject
+        What was calibrated.
+    settings : Settings
+        What was found out.
+    assembled : Assembled
+        The network with these settings.
+    n_steps : int
+        Number of steps that it was calibrated for.
+    dt : float
+        Length of a step in seconds.
+    folded : bool
+        Whether BatchNormalization is part of the layers before it.
+    effects : tuple of Effect
+        What each measure did, in the order in which they were taken; empty if that was
+        not measured.
+    """
+
+    subject: Subject
+    settings: Settings
+    assembled: Assembled
+    n_steps: int
+    dt: float
+    folded: bool = True
+    effects: tuple[Effect, ...] = ()
+
+    @property
+    def net(self) -> nengo.Network:
+        """The network, for any simulator."""
+        return self.assembled.net
+
+    @property
+    def converter(self) -> Any:
+        """The Converter that made the network; None if there was none."""
+        return self.assembled.converter
+
+    @property
+    def inputs(self) -> Mapping[Any, nengo.Node]:
+        """The nodes to feed, by input tensor or layer of the model, or by given node."""
+        return self.assembled.inputs
+
+    @property
+    def outputs(self) -> Mapping[Any, nengo.Probe]:
+        """The probes, by output tensor or layer of the model, or by given probe.
+
+        They show what the readout takes in, before softmax or whatever else a model
+        applies in the end.
+        """
+        return self.assembled.outputs
+
+    @property
+    def scales(self) -> Mapping[str, Any]:
+        """Firing-rate scales by label of the layer, of all channels or of each."""
+        return self.settings.scales
+
+    @property
+    def readout(self) -> Readout:
+        """How results are read."""
+        return self.settings.readout
+
+    @contextmanager
+    def simulator(
+        self, minibatch_size: int = _BATCH, **kwargs: Any
+    ) -> Iterator[Simulator]:
+        """Open a simulator of the network.
+
+        Parameters
+        ----------
+        minibatch_size : int
+        **kwargs
+            As for :class:`nengo_jax.Simulator`.
+        """
+        options = {"dt": self.dt, "progress_bar": False} | kwargs
+        with Simulator(self.net, minibatch_size=minibatch_size, **options) as sim:
+            yield sim
+
+    def predict(
+        self, x: Any, n_steps: int | None = None, *, sim: Simulator | None = None
+    ) -> Any:
+        """Return the results for some examples.
+
+        Parameters
+        ----------
+        x : array or structure of arrays, shape (examples, ...)
+            As the model takes it.
+        n_steps : int or None
+            For how many steps each example is presented. None: as calibrated.
+        sim : Simulator or None
+            One from :meth:`simulator`, so that several calls compile once.
+
+        Returns
+        -------
+        ndarray, shape (examples, ...), or list of ndarray
+            As ``model.predict`` returns it.
+        """
+        steps = self._steps(n_steps)
+        results: list[list[np.ndarray]] = [[] for _ in self.assembled.probes]
+        for piece in self._run(self.subject.check(x), steps, sim):
+            if piece.first_step + piece.rows[0].shape[1] == steps:
+                for kept, rows in zip(results, piece.rows, strict=True):
+                    kept.append(rows[:, -1])
+        joined = [np.concatenate(parts) for parts in results]
+        return joined[0] if len(joined) == 1 else joined
+
+    def accuracy(
+        self,
+        x: Any,
+        labels: Any,
+        n_steps: int | None = None,
+        *,
+        sim: Simulator | None = None,
+    ) -> np.ndarray:
+        """Return the share of right answers after each step.
+
+        Parameters
+        ----------
+        x : array or structure of arrays, shape (examples, ...)
+        labels : array_like of int, shape (examples,)
+        n_steps : int or None
+            The largest number of steps. None: as calibrated.
+        sim : Simulator or None
+            One from :meth:`simulator`.
+
+        Returns
+        -------
+        ndarray, shape (n_steps,)
+            Accuracy for a presentation of 1, 2, ... steps.
+
+        Raises
+        ------
+        ValueError
+            If labels do not fit the examples or the classes.
+        """
+        arrays, steps = self.subject.check(x), self._steps(n_steps)
+        known = check_labels(labels, len(arrays[0]), self.assembled.shapes)
+        right = np.zeros(steps)
+        for piece in self._run(arrays, steps, sim):
+            (rows,) = piece.rows
+            wanted = known[piece.first_example :][: len(rows), None]
+            last = piece.first_step + rows.shape[1]
+            right[piece.first_step : last] += hits(rows, wanted).sum(axis=0)
+        return right / len(known)
+
+    def error(
+        self,
+        x: Any,
+        expected: Any,
+        n_steps: int | None = None,
+        *,
+        sim: Simulator | None = None,
+    ) -> np.ndarray:
+        """Return the normalised error after each step.
+
+        Parameters
+        ----------
+        x : array or structure of arrays, shape (examples, ...)
+        expected : array or list of arrays, shape (examples, ...)
+            What the model gives, or should give.
+        n_steps : int or None
+            The largest number of steps. None: as calibrated.
+        sim : Simulator or None
+            One from :meth:`simulator`.
+
+        Returns
+        -------
+        ndarray, shape (n_steps,)
+            Root of the mean squared difference, divided by the standard deviation of
+            what is expected; the mean over several outputs.
+        """
+        arrays, steps = self.subject.check(x), self._steps(n_steps)
+        several = len(self.assembled.probes) > 1
+        wanted = [np.asarray(e) for e in (expected if several else [expected])]
+        shapes = [(len(arrays[0]), *shape) for shape in self.assembled.shapes]
+        if [array.shape for array in wanted] != shapes:
+            given = ", ".join(str(array.shape) for array in wanted)
+            raise ValueError(
+                f"The expected outputs have shape {given}, but the network gives "
+                f"{', '.join(map(str, shapes))}"
+            )
+        squares = np.zeros((len(wanted), steps))
+        for piece in self._run(arrays, steps, sim):
+            for total, rows, array in zip(squares, piece.rows, wanted, strict=True):
+                target = array[piece.first_example :][: len(rows), None]
+                axes = (0, *range(2, rows.ndim))
+                last = piece.first_step + rows.shape[1]
+                total[piece.first_step : last] += np.sum((rows - target) ** 2, axes)
+        sizes = [array.size * variance_of(array) for array in wanted]
+        return np.mean(np.sqrt(squares / np.array(sizes)[:, None]), axis=0)
+
+    def save(self, path: FilePath) -> Path:
+        """Save the network to a folder, completely or not at all.
+
+        It holds the Keras model, what was found out as JSON, and arrays in safetensors:
+        reading it runs no code of its author. :func:`nengo_jax.convert.load` makes the
+        network anew.
+
+        Parameters
+        ----------
+        path : path
+            A folder that does not exist, or one that was saved before.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        ValueError
+            If the network was not made of a Keras model, or of one with parts that
+            cannot be saved.
+        FileExistsError
+            If there is something else.
+        """
+        from .files import save  # it makes objects of this class, too
+
+        return save(self, path)
+
+    def _steps(self, n_steps: int | None) -> int:
+        if n_steps is None:
+            return self.n_steps
+        check_counts(1, n_steps=n_steps)
+        return n_steps
+
+    def _run(self, arrays: Any, n_steps: int, sim: Simulator | None) -> Iterator[Piece]:
+        assembled = self.assembled
+        batch = min(_BATCH, len(arrays[0]))
+        with self.simulator(batch) if sim is None else nullcontext(sim) as running:
+            pieces = present(
+                running,
+                assembled.nodes,
+                [array.reshape(len(array), -1) for array in arrays],
+                assembled.probes,
+                n_steps,
+            )
+            readouts = [self.readout] * len(assembled.probes)
+            yield from read_results(
+                pieces, readouts, assembled.finals, assembled.shapes
+            )

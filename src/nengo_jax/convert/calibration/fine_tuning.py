@@ -1,0 +1,110 @@
+"""Training after the conversion, with surrogate gradients through the spikes.
+
+The loss is that of the result after the last step. With labels it is cross-entropy.
+Without, the network learns to give what the model gives: by cross-entropy where the
+model ends with softmax, otherwise by the mean squared error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from ...options import SURROGATE, configure_settings
+from ...simulator import Simulator
+from .keras_subject import weights_of
+from .readout import FILTERED, LAST, Readout
+from .records import Assembled, Final
+from .trial import Target
+
+_SEED = 0  # of the order of the examples
+
+
+def fine_tune_weights(
+    assembled: Assembled,
+    target: Target,
+    readout: Readout,
+    *,
+    epochs: int,
+    learning_rate: float,
+    dt: float,
+    minibatch_size: int,
+) -> dict[str, np.ndarray]:
+    """Train a network that was made for this; return its kernels and biases.
+
+    Parameters
+    ----------
+    assembled : Assembled
+    target : Target
+        All examples.
+    readout : Readout
+    epochs : int
+    learning_rate : float
+        Of Adam.
+    dt : float
+        Length of a step in seconds.
+    minibatch_size : int
+    """
+    net, weights = assembled.net, weights_of(assembled.converter)
+    with net:
+        configure_settings(training=SURROGATE, inference_only=False)
+    for connection in weights.values():
+        net.config[connection].trainable = True
+    order = np.random.RandomState(_SEED).permutation(len(target.arrays[0]))
+    x = {
+        node: array[order][:, None]
+        for node, array in zip(assembled.nodes, target.arrays, strict=True)
+    }
+    y, losses = {}, {}
+    for place, probe in enumerate(assembled.probes):
+        final = assembled.finals[place]
+        wanted = target.outputs[place].reshape(len(order), -1)
+        if target.labels is not None:
+            wanted = _one_hot(target.labels, probe.size_in)
+        wanted = np.asarray(wanted[order], np.float32)
+        y[probe] = wanted[:, None]  # the loss compares one step
+        losses[probe] = _loss(readout, final, target.labels is not None)
+    with Simulator(net, dt, minibatch_size=minibatch_size, progress_bar=False) as sim:
+        sim.compile(keras.optimizers.Adam(learning_rate), loss=losses)
+        sim.fit(x, y, n_steps=target.n_steps, epochs=epochs, shuffle=False, verbose=0)
+        sim.freeze_params(list(weights.values()))
+    return {
+        name: np.asarray(connection.transform.init)
+        for name, connection in weights.items()
+    }
+
+
+def _loss(readout: Readout, final: Final, labels: bool) -> Callable[[Any, Any], Any]:
+    """Return a loss of outputs in all steps, shape (examples, steps, size)."""
+    crossentropy = _crossentropy_of(final, labels)
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        wanted = y_true[:, 0]
+        if readout.kind in (LAST, FILTERED):
+            result = y_pred[:, -1]
+        else:
+            result = ops.mean(y_pred[:, readout.start :], axis=1)
+        if crossentropy is not None:
+            return crossentropy(wanted, result, from_logits=True)
+        if final is not None:
+            result = final(result)
+        return ops.mean(ops.square(wanted - result), axis=-1)
+
+    return loss
+
+
+def _crossentropy_of(final: Final, labels: bool) -> Callable[..., Any] | None:
+    """Return the cross-entropy that goes with the last activation of a model."""
+    if final is keras.activations.sigmoid:
+        return keras.losses.binary_crossentropy
+    softmax = final is not None and "softmax" in str(final)
+    return keras.losses.categorical_crossentropy if softmax or labels else None
+
+
+def _one_hot(labels: np.ndarray, size: int) -> np.ndarray:
+    """Return one number for each class, or the label itself if there is one number."""
+    return labels[:, None] if size == 1 else np.eye(size)[labels]

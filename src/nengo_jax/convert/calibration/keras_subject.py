@@ -1,0 +1,205 @@
+"""A Keras model and how it is converted."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import nengo
+import numpy as np
+
+from ..converter import Converter
+from ..graph import functional_of
+from ..objects import per_element
+from ..records import Converted, Options
+from ..table import TABLE, Table
+from .assemble import finish, set_weights
+from .finals import Finals, find_finals
+from .records import Assembled, Part, Settings
+from .reference import Reference, key_of, measure_model
+from .subject import Subject
+
+
+@dataclass(frozen=True, eq=False)
+class KerasSubject(Subject):
+    """A Keras model, and the arguments of its conversion.
+
+    Parameters
+    ----------
+    model : keras.Model
+    options : Options
+    table : mapping of type to Rule
+    seed : int
+        Of the network.
+
+    Attributes
+    ----------
+    finals : Finals
+    """
+
+    model: Any
+    options: Options
+    table: Table = field(default_factory=lambda: TABLE)
+    seed: int = 0
+    finals: Finals = field(default_factory=Finals)
+
+    def __post_init__(self) -> None:
+        """Find the functions that are applied to results."""
+        whole = self._convert(self.options.scales, fold=False)
+        object.__setattr__(self, "finals", find_finals(whole))
+
+    def assemble(
+        self, settings: Settings, *, fold: bool = True, shifted: bool = False
+    ) -> Assembled:
+        """Make a network; see :meth:`Subject.assemble`."""
+        converter = self._convert(self._scales(settings), fold=fold)
+        converter.net.seed = self.seed
+        model = functional_of(self.model)
+        probes = [converter.outputs[tensor] for tensor in model.outputs]
+        ends = {probe.target for probe in probes}
+        found = (_part(converted, ends) for converted in converter.calls)
+        makers = {c.obj: self.finals.functions.get(key_of(c)) for c in converter.calls}
+        assembled = Assembled(
+            converter.net,
+            [converter.inputs[tensor] for tensor in model.inputs],
+            probes,
+            [part for part in found if part is not None],
+            [makers.get(probe.target) for probe in probes],
+            [tuple(tensor.shape[1:]) or (1,) for tensor in model.outputs],
+            converter.inputs,
+            converter.outputs,
+            converter=converter,
+        )
+        for name, connection in weights_of(converter).items():
+            if name in settings.weights:
+                set_weights(connection, settings.weights[name])
+        return finish(assembled, settings, shifted=shifted)
+
+    def check(self, data: Any) -> list[np.ndarray]:
+        """Return data as arrays, in the order of the inputs of the model."""
+        tensors = functional_of(self.model).inputs
+        if isinstance(data, Mapping):
+            names = [tensor.name for tensor in tensors]
+            if set(names) != set(data):
+                raise ValueError(
+                    f"data must have the inputs of the model: {', '.join(names)} (got "
+                    f"{', '.join(map(str, data)) or 'none'})"
+                )
+            data = [data[name] for name in names]
+        several = isinstance(data, (list, tuple)) and len(data) == len(tensors) > 1
+        arrays = [np.asarray(array) for array in (data if several else [data])]
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        check_arrays(arrays, shapes)
+        return arrays
+
+    def measure(
+        self,
+        arrays: Sequence[np.ndarray],
+        percentile: float,
+        *,
+        per_channel: bool,
+        mean_examples: int,
+    ) -> Reference:
+        """Measure activations of the model."""
+        assembled = self.assemble(Settings())
+        return measure_model(
+            self.model,
+            assembled.converter.calls,
+            [part.label for part in assembled.parts],
+            list(self.finals.functions),
+            arrays,
+            percentile,
+            per_channel=per_channel,
+            mean_examples=mean_examples,
+        )
+
+    def differs_by_folding(self, folded: Assembled) -> bool:
+        """Whether a layer is folded that would not be otherwise."""
+        calls = folded.converter.calls
+        return not self.options.inference_only and any(c.call.folded for c in calls)
+
+    def check_trainable(self) -> None:
+        """Networks made of Keras models can always be fine-tuned."""
+
+    def _scales(self, settings: Settings) -> Any:
+        """Return scales by layer: those of the settings, the rest as given."""
+        given = self.options.scales
+        if not settings.scales:
+            return given
+        scales = dict(given) if isinstance(given, Mapping) else {}
+        for converted in self._convert(given, fold=True).calls:
+            label = key_of(converted)
+            if label in settings.scales:
+                scales[converted.layer] = settings.scales[label]
+            elif converted.neurons is not None:
+                scales.setdefault(converted.layer, converted.scale)
+        return scales
+
+    def _convert(self, scales: Any, *, fold: bool) -> Converter:
+        options = self.options
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the user has seen them before
+            return Converter(
+                self.model,
+                options.allow_fallback,
+                options.inference_only or fold,
+                options.max_to_avg_pool,
+                options.split_shared_weights,
+                {**options.swaps, **self.finals.swaps},
+                scales,
+                options.synapse,
+                table={**self.table, **self.finals.rules},
+            )
+
+
+def check_arrays(
+    arrays: Sequence[np.ndarray], shapes: Sequence[tuple[int | None, ...]]
+) -> None:
+    """Raise ValueError unless arrays are numbers in given shapes.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+    shapes : sequence of tuple
+        The first axis, of examples, is None.
+    """
+    given = ", ".join(str(array.shape) for array in arrays)
+    fitting = len(arrays) == len(shapes) and all(
+        array.ndim == len(shape) and array.shape[1:] == shape[1:]
+        for array, shape in zip(arrays, shapes, strict=True)
+    )
+    if not fitting or len({len(array) for array in arrays}) != 1:
+        raise ValueError(
+            f"data have shape {given}, but should have {', '.join(map(str, shapes))}, "
+            "where None is the number of examples"
+        )
+    if not len(arrays[0]):
+        raise ValueError(f"data have no examples: their shape is {given}")
+    numbers = all(array.dtype.kind in "biuf" for array in arrays)
+    if not numbers or not all(np.all(np.isfinite(array)) for array in arrays):
+        raise ValueError("data must be numbers, and none may be NaN or infinite")
+
+
+def weights_of(converter: Converter) -> dict[str, nengo.Connection]:
+    """Return connections with kernels and biases, by label and what they are."""
+    found = {}
+    for converted in converter.calls:
+        label = key_of(converted)
+        if converted.weights is not None:
+            found[f"{label}/kernel"] = converted.weights
+        if converted.bias is not None:
+            found[f"{label}/bias"] = converted.bias
+    return found
+
+
+def _part(converted: Converted, ends: set[Any]) -> Part | None:
+    """Return what can be measured and shifted, if a call made it."""
+    label, obj, shape = key_of(converted), converted.obj, converted.shape
+    axis = converted.channel_axis
+    channels = per_element(np.arange(shape[axis]), shape, axis)
+    if converted.neurons is not None:
+        return Part(label, converted.neurons, obj, converted.neurons, channels)
+    linear = type(obj) is nengo.Node and obj in ends and converted.weights is not None
+    return Part(label, None, obj, obj, channels) if linear else None

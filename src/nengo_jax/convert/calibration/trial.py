@@ -1,0 +1,172 @@
+"""A network on trial: one simulator in which voltages and shifts can be changed.
+
+Both are values that a simulation starts from, so trying others compiles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import nengo
+import numpy as np
+from nengo import Probe
+
+from ...simulator import Simulator
+from .assemble import add_mean, has_voltage
+from .presentation import present
+from .readout import LAST, Readout
+from .records import ACCURACY, ERROR, Assembled
+from .results import read_results
+from .scores import hits, normalised_error
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What results are compared with.
+
+    Attributes
+    ----------
+    arrays : sequence of ndarray, shape (examples, size)
+        The inputs.
+    outputs : list of ndarray, shape (examples, ...)
+        Of the model.
+    labels : ndarray of int, shape (examples,), or None
+    n_steps : int
+    """
+
+    arrays: Sequence[np.ndarray]
+    outputs: list[np.ndarray]
+    labels: np.ndarray | None
+    n_steps: int
+
+    @property
+    def metric(self) -> str:
+        """Name of what is measured."""
+        return ERROR if self.labels is None else ACCURACY
+
+    def first(self, count: int) -> Target:
+        """Return the same with no more than a number of examples."""
+        return replace(
+            self,
+            arrays=[array[:count] for array in self.arrays],
+            outputs=[array[:count] for array in self.outputs],
+            labels=None if self.labels is None else self.labels[:count],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A network in a simulator.
+
+    Attributes
+    ----------
+    sim : Simulator
+    assembled : Assembled
+    raw : list of Probe
+        Outputs without a synapse.
+    means : dict of str to Probe
+        Mean activations of the parts.
+    """
+
+    sim: Simulator
+    assembled: Assembled
+    raw: list[Probe]
+    means: dict[str, Probe]
+
+    def _present(
+        self, target: Target, probes: Sequence[Probe], values: Mapping[str, Any]
+    ) -> Any:
+        parts = {part.label: part for part in self.assembled.parts}
+        shifts = values.get("shifts", {})
+        held = {
+            node: np.asarray(shifts[label])
+            for label, node in self.assembled.shifts.items()
+            if label in shifts
+        }
+        voltages = {
+            parts[label].neurons: voltage
+            for label, voltage in values.get("voltages", {}).items()
+            if has_voltage(parts[label])
+        }
+        return present(
+            self.sim,
+            self.assembled.nodes,
+            target.arrays,
+            probes,
+            target.n_steps,
+            held=held,
+            voltages=voltages,
+        )
+
+    def mean_activations(
+        self, target: Target, values: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """Return the mean of each channel of each part, over examples and steps.
+
+        Parameters
+        ----------
+        target : Target
+        values : mapping
+            "voltages" and "shifts" by label.
+        """
+        totals = dict.fromkeys(self.means, 0.0)
+        for piece in self._present(target, list(self.means.values()), values):
+            for label, rows in zip(self.means, piece.rows, strict=True):
+                totals[label] = totals[label] + rows.sum(axis=(0, 1))
+        count = len(target.arrays[0]) * target.n_steps
+        return {label: np.asarray(total) / count for label, total in totals.items()}
+
+    def score(
+        self, target: Target, readout: Readout, values: Mapping[str, Any]
+    ) -> tuple[float, float]:
+        """Return scores after the last step, read in two ways: last and as wanted."""
+        probes, count = self.assembled.probes, len(self.assembled.probes)
+        pieces = read_results(
+            self._present(target, [*self.raw, *probes], values),
+            [Readout(LAST)] * count + [readout] * count,
+            self.assembled.finals * 2,
+            self.assembled.shapes * 2,
+        )
+        results: list[list[np.ndarray]] = [[] for _ in range(2 * count)]
+        for piece in pieces:
+            if piece.first_step + piece.rows[0].shape[1] == target.n_steps:
+                for kept, rows in zip(results, piece.rows, strict=True):
+                    kept.append(rows[:, -1])
+        joined = [np.concatenate(parts) for parts in results]
+        return _score(joined[:count], target), _score(joined[count:], target)
+
+
+def _score(results: list[np.ndarray], target: Target) -> float:
+    """Return accuracy or error of results."""
+    if target.labels is not None:
+        return float(np.mean(hits(results[0], target.labels)))
+    errors = [
+        normalised_error(*pair) for pair in zip(results, target.outputs, strict=True)
+    ]
+    return float(np.mean(errors))
+
+
+@contextmanager
+def open_trial(
+    assembled: Assembled, dt: float, minibatch_size: int, *, means: bool = False
+) -> Iterator[Trial]:
+    """Add probes to a network that was made for this, and simulate it.
+
+    Parameters
+    ----------
+    assembled : Assembled
+    dt : float
+        Length of a step in seconds.
+    minibatch_size : int
+    means : bool
+        Whether mean activations are probed.
+    """
+    net = assembled.net
+    added = {p.label: add_mean(net, p) for p in assembled.parts} if means else {}
+    with net:
+        raw = [nengo.Probe(probe.target) for probe in assembled.probes]
+    with Simulator(net, dt, minibatch_size=minibatch_size, progress_bar=False) as sim:
+        yield Trial(sim, assembled, raw, added)
