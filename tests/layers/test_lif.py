@@ -59,30 +59,29 @@ def test_single_precision_has_the_firing_rates():
     np.testing.assert_allclose(actual, expected, atol=1.1)  # two spikes in 2 s
 
 
-def reference_loss(
+def slopes_by_hand(
     x, voltage, surrogate, weights, dt=0.001, tau_rc=0.02, tau_ref=0.002
 ):
-    """The same neurons with a smooth spike: written for one derivative, in numbers.
+    """Back-propagation through time of one neuron, written out.
 
-    The forward pass goes through given spikes; derivatives are worked out by hand, with
-    the reset and the refractory time held fixed.
+    Returns the derivatives of the weighted sum of outputs by the currents ``x``, with
+    resets and refractory times held fixed.
     """
     steps = len(x)
     refractory, kept = 0.0, []
     for now in x:
         refractory -= dt
         share = -np.expm1(-np.clip(dt - refractory, 0, dt) / tau_rc)
-        before = voltage
         voltage = voltage + (now - voltage) * share
         spiked = voltage > 1
-        kept.append((share, voltage, spiked, before))
+        kept.append((share, voltage, spiked))
         if spiked:
             refractory = tau_ref + dt + tau_rc * np.log1p(-(voltage - 1) / (now - 1))
             voltage = 0.0
         voltage = max(voltage, 0.0)
     slopes, back = np.zeros(steps), 0.0  # back: derivative by the voltage afterwards
     for k in reversed(range(steps)):
-        share, voltage, spiked, _ = kept[k]
+        share, voltage, spiked = kept[k]
         through = 0.0 if spiked or voltage <= 0 else back
         by_voltage = through + weights[k] / dt * surrogate(voltage - 1)
         slopes[k] = by_voltage * share
@@ -100,7 +99,7 @@ def test_surrogate_gradient_goes_through_time(surrogate):
         layer = LIF(surrogate=surrogate, seed=0, dtype="float64")
         actual = jax.grad(lambda x: jnp.sum(layer(x) * weights))(jnp.asarray(x))
         begin = float(layer.cell.get_initial_state(1)[0][0, 0])
-        expected = reference_loss(
+        expected = slopes_by_hand(
             x[0, :, 0],
             begin,
             lambda d: float(surrogate(jnp.asarray(d))),

@@ -152,10 +152,10 @@ def test_learns_to_remember(kind):
     y = random.randint(0, 2, 128)
     x = 0.1 * random.normal(size=(128, 12, 1)).astype(np.float32)
     x[:, 0, 0] += 2.0 * y - 1
+    keras.utils.set_random_seed(0)
     layer = LMU(16, 6, theta=12.0, activation=cells[kind], dt=1.0, use_bias=True)
     sequence = [keras.Input((None, 1)), layer, keras.layers.GlobalAveragePooling1D()]
     model = keras.Sequential([*sequence, keras.layers.Dense(2)])
-    keras.utils.set_random_seed(0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
     model.fit(x, y, epochs=40, batch_size=64, verbose=0)

@@ -127,6 +127,7 @@ def test_weights_of_zero_are_told(make):
 
 def train_rates(regularizer, aware, steps, epochs=150):
     """Train with the regularizer alone; return the rates afterwards, by spikes."""
+    keras.utils.set_random_seed(0)
     layer = SpikingActivation(
         "relu",
         dt=0.01,
@@ -136,7 +137,6 @@ def train_rates(regularizer, aware, steps, epochs=150):
     )
     dense = keras.layers.Dense(20, kernel_initializer="glorot_uniform")
     model = keras.Sequential([keras.Input((None, 8)), dense, layer])
-    keras.utils.set_random_seed(0)
     model.layers[0].bias.assign(np.full(20, 5.0))
     model.compile(keras.optimizers.Adam(1.0), loss=lambda y, p: 0 * p[..., 0])
     x = np.random.RandomState(0).uniform(0, 1, (64, 1, 8)).astype(np.float32)

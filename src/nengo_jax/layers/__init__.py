@@ -12,9 +12,9 @@ default           default.dt, the length of the step of layers that are given no
 ================= =====================================================================
 
 Names, arguments and defaults are those of KerasSpiking, so scripts for it need another
-import: ``from nengo_jax import layers as keras_spiking``. Layers keep their states in
-single precision at least, in mixed precision too. Import this package before a saved
-model with its layers is loaded.
+import: ``from nengo_jax import layers as keras_spiking``. In mixed precision, states
+stay in single precision. Import this package before a saved model with its layers is
+loaded.
 """
 
 from . import callbacks, constraints, regularizers
