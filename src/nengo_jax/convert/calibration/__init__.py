@@ -9,9 +9,9 @@ load                 reads a network that ``Calibrated.save`` has written
 ==================== ===================================================================
 """
 
-from .calibrate import calibrate
 from .calibrated import Calibrated
 from .files import load
+from .procedure import calibrate
 from .readout import Readout
 from .records import Effect, Settings
 

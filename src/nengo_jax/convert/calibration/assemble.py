@@ -45,7 +45,9 @@ def finish(assembled: Assembled, settings: Settings, *, shifted: bool) -> Assemb
 
 def has_voltage(part: Part) -> bool:
     """Whether a part spikes when a voltage reaches a threshold."""
-    return part.spiking and VOLTAGE in part.neurons.ensemble.neuron_type.state
+    if part.neurons is None or not part.spiking:
+        return False
+    return VOLTAGE in part.neurons.ensemble.neuron_type.state
 
 
 def add_shift(net: nengo.Network, part: Part, value: np.ndarray) -> Node:

@@ -26,7 +26,7 @@ _BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """A network that has been calibrated, by :func:`nengo_jax.convert.calibrate`.
+    """A network that has been calibrated, by :func:`nengo_jax.convert.calibration.calibrate`.
 
     Attributes
     ----------
@@ -67,12 +67,12 @@ class Calibrated:
 
     @property
     def inputs(self) -> Mapping[Any, nengo.Node]:
-        """The nodes to feed, by input tensor or layer of the model, or by given node."""
+        """The nodes to feed, by tensor or layer of the model, or by given node."""
         return self.assembled.inputs
 
     @property
     def outputs(self) -> Mapping[Any, nengo.Probe]:
-        """The probes, by output tensor or layer of the model, or by given probe.
+        """The probes, by tensor or layer of the model, or by given probe.
 
         They show what the readout takes in, before softmax or whatever else a model
         applies in the end.
@@ -222,7 +222,7 @@ class Calibrated:
         """Save the network to a folder, completely or not at all.
 
         It holds the Keras model, what was found out as JSON, and arrays in safetensors:
-        reading it runs no code of its author. :func:`nengo_jax.convert.load` makes the
+        reading it runs no code of its author. :func:`nengo_jax.convert.calibration.load` makes the
         network anew.
 
         Parameters

@@ -50,8 +50,9 @@ def check_spiking(parts: Sequence[Part]) -> None:
     }
     found = f"neurons are {', '.join(sorted(kinds))}" if kinds else "it has no neurons"
     raise ValueError(
-        f"Nothing in the network spikes ({found}), so there is nothing to scale. Convert "
-        'the model with swap_activations={"relu": nengo.SpikingRectifiedLinear()}.'
+        f"Nothing in the network spikes ({found}), so there is nothing to scale. "
+        "Convert the model with swap_activations="
+        '{"relu": nengo.SpikingRectifiedLinear()}.'
     )
 
 

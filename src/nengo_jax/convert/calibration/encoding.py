@@ -1,8 +1,8 @@
 """Neuron types, synapses and activation functions as JSON, and back.
 
-Objects are named by a table, and made by calling the class with its arguments, so what a
-file says can make nothing else. Activation functions are those of Keras, or registered
-with it.
+Objects are named by a table, and made by calling the class with its arguments, so what
+a file says can make nothing else. Activation functions are those of Keras, or
+registered with it.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def encode_activation(activation: Any) -> Any:
     name = keras.saving.get_registered_name(activation)
     if _find_function(name) is not activation:
         raise ValueError(
-            f"The activation {name} cannot be saved, as Keras does not know it. Decorate "
-            "it with keras.saving.register_keras_serializable()."
+            f"The activation {name} cannot be saved, as Keras does not know it. "
+            "Decorate it with keras.saving.register_keras_serializable()."
         )
     return name
 

@@ -52,8 +52,9 @@ def save(calibrated: Calibrated, path: FilePath) -> Path:
     subject, settings, path = calibrated.subject, calibrated.settings, Path(path)
     if not isinstance(subject, KerasSubject):
         raise ValueError(
-            "Only networks that were made of a Keras model can be saved whole. Keep the "
-            "script that makes this one, and save parameters with Simulator.save_params."
+            "Only networks that were made of a Keras model can be saved whole. Keep "
+            "the script that makes this one, and save parameters with "
+            "Simulator.save_params."
         )
     if path.exists() and not (path / RECORD).is_file():
         raise FileExistsError(
@@ -170,8 +171,8 @@ def load(
 def _read_record(path: Path) -> dict[str, Any]:
     if not (path / RECORD).is_file():
         raise FileNotFoundError(
-            f"There is no calibrated network at {path}: a folder with {MODEL}, {RECORD} "
-            f"and {PARAMETERS}."
+            f"There is no calibrated network at {path}: a folder with {MODEL}, "
+            f"{RECORD} and {PARAMETERS}."
         )
     try:
         record = json.loads((path / RECORD).read_text(encoding="utf-8"))
@@ -182,8 +183,8 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path / RECORD} is no calibration of nengo_jax")
     if record["format_version"] > _FORMAT_VERSION:
         raise ValueError(
-            f"{path} was written by nengo_jax {record['nengo_jax']}, which is newer than "
-            f"this one, {version}. Update nengo_jax."
+            f"{path} was written by nengo_jax {record['nengo_jax']}, which is newer "
+            f"than this one, {version}. Update nengo_jax."
         )
     return record
 

@@ -1,8 +1,8 @@
 """Activations at the end of a model, which want the result instead of single spikes.
 
-The mean of softmax(x) over noisy x is not softmax of the mean. So where softmax, sigmoid
-or another function that does not spike is the last that a model computes, the network
-ends before it, and it is applied to what has been read.
+The mean of softmax(x) over noisy x is not softmax of the mean. So where softmax,
+sigmoid or another function that does not spike is the last that a model computes, the
+network ends before it, and it is applied to what has been read.
 """
 
 from __future__ import annotations

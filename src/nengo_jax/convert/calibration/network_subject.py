@@ -146,9 +146,8 @@ class NetworkSubject(Subject):
         Results and percentiles are those of the last step, means those of all.
         """
         assembled = self.assemble(Settings())
-        for part in assembled.parts:
-            ensemble = part.neurons.ensemble
-            ensemble.neuron_type = rates_of(ensemble.neuron_type, part.label)
+        for label, ensemble in _ensembles(assembled.net).items():
+            ensemble.neuron_type = rates_of(ensemble.neuron_type, label)
         with assembled.net:
             activities = [Probe(part.source) for part in assembled.parts]
         probes = [*assembled.probes, *activities]
@@ -235,8 +234,8 @@ def rates_of(neurons: NeuronType, label: str) -> NeuronType:
     if type(neurons) is nengo.LIF:
         return nengo.LIFRate(neurons.tau_rc, neurons.tau_ref, neurons.amplitude)
     raise ValueError(
-        f"{label}: calibrate knows no rates of {neurons}, so it does not know what they "
-        "should give. It knows those of SpikingRectifiedLinear, SpikingLeakyReLU, LIF, "
+        f"{label}: calibrate knows no rates of {neurons}, so it does not know what "
+        "they should give. It knows those of SpikingRectifiedLinear, SpikingLeakyReLU, LIF, "
         "RegularSpiking, PoissonSpiking and StochasticSpiking."
     )
 

@@ -68,6 +68,7 @@ def present(
     steps = _piece(batch * sum([*sizes, *(probe.size_in for probe in probes)]), n_steps)
     for first in range(0, len(arrays[0]), batch):
         sim.reset(include_trainable=False)
+        assert sim.signals is not None
         for neurons, value in (voltages or {}).items():
             sim.signals[sim.model.sig[neurons]["voltage"]] = value
         parts = [_full(array[first : first + batch], batch) for array in arrays]

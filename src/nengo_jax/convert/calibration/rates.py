@@ -1,18 +1,18 @@
 r"""Firing-rate scales that give a wanted rate to the largest activations.
 
 A rectified linear neuron with scale s answers an activation a with the rate s a. So the
-scale :math:`R / a_p` lets a percentile :math:`a_p` of the activations (Rueckauer et al.,
-"Conversion of continuous-valued deep networks to efficient event-driven networks",
-Frontiers in Neuroscience 11, 2017) have the rate R.
+scale :math:`R / a_p` lets a percentile :math:`a_p` of the activations have the rate R
+(Rueckauer et al., "Conversion of continuous-valued deep networks to efficient
+event-driven networks", Frontiers in Neuroscience 11, 2017).
 
 In T steps of dt, a rate R is known up to one spike in :math:`R T dt`. What follows gets
-spikes instead of a steady value, and neurons that rectify the current in each step, such
-as ``nengo.SpikingRectifiedLinear``, answer an uneven current too strongly, which no time
-averages out. Both errors fall as rates rise: neurons of nengo may spike several times in
-a step. For a convolutional network that reads digits, 32 steps with one, two and four
-spikes in a step gave 95%, 98.7% and 99.6% of right answers, where the model has 99.8%.
-So by default R is :data:`SPIKES` in each step, or as much more as it takes for
-:data:`LEVELS` spikes in the time of presentation.
+spikes instead of a steady value, and neurons that rectify the current in each step,
+such as ``nengo.SpikingRectifiedLinear``, answer an uneven current too strongly, which
+no time averages out. Both errors fall as rates rise: neurons of nengo may spike several
+times in a step. For a convolutional network that reads digits, 32 steps with one, two
+and four spikes in a step gave 95%, 98.7% and 99.6% of right answers, where the model
+has 99.8%. So by default R is :data:`SPIKES` in each step, or as much more as it takes
+for :data:`LEVELS` spikes in the time of presentation.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def choose_scales(
     """
     scales = {}
     for part in parts:
-        if not part.spiking:
+        if part.neurons is None or not part.spiking:
             continue
         neurons = part.neurons.ensemble.neuron_type
         top = np.asarray(tops[part.label], np.float64)

@@ -97,10 +97,12 @@ def measure_model(
     sizes = {n: sum(float(m[3][n]) for m in moments) for n in labels}
     return Reference(
         outputs,
-        {n: sum(np.asarray(m[2][n]) for m in moments) / sizes[n] for n in labels},
+        {n: np.sum([m[2][n] for m in moments], axis=0) / sizes[n] for n in labels},
         {
             n: find_percentiles(
-                sum(np.asarray(c[n], np.int64) for c in counts), limits[n], percentile
+                np.sum([c[n] for c in counts], axis=0, dtype=np.int64),
+                limits[n],
+                percentile,
             )
             for n in labels
         },
