@@ -1,5 +1,8 @@
 """Every primitive of NIR, loaded and compared with its equations."""
 
+import subprocess
+import sys
+
 import keras
 import nengo
 import nir
@@ -505,3 +508,13 @@ def test_loaded_networks_can_be_trained():
         before, after = graph.nodes[name].weight, trained.nodes[name].weight
         assert np.all(np.isfinite(after))
         assert np.abs(after - before).max() > 1e-4
+
+
+def test_missing_package():
+    code = "import sys; sys.modules['nir'] = None; import nengo_jax.nir"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "ImportError: nengo_jax.nir needs the package nir" in done.stderr
+    assert "pip install nengo-jax[nir]" in done.stderr
