@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from ..version import version
-from . import demo, plan
+from . import convert, demo, plan
 from .errors import CommandError
 
-_COMMANDS = (plan, demo)
+_COMMANDS = (plan, demo, convert)
 _FAILED = 2
 
 

@@ -11,7 +11,6 @@ from .findings import CAUSES
 from .make import report
 from .records import (
     Distribution,
-    Effect,
     Energy,
     Finding,
     LayerReport,
@@ -24,7 +23,6 @@ from .records import (
 __all__ = [
     "CAUSES",
     "Distribution",
-    "Effect",
     "Energy",
     "Finding",
     "LayerReport",

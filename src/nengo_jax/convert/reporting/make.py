@@ -6,15 +6,17 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
-from nengo.exceptions import ValidationError
-
 from ...checks import check_clock
+from ..calibration import Calibrated
 from ..converter import Converter
+from ..graph import functional_of
 from .examples import check_examples
 from .findings import find
 from .measure import Network, measure
 from .records import Report
-from .scoring import READOUTS
+from .scoring import DELAYED, READOUTS
+
+_DT = 0.001
 
 
 def report(
@@ -22,9 +24,9 @@ def report(
     data: Any,
     labels: Any = None,
     *,
-    n_steps: int,
-    dt: float = 0.001,
-    readout: str = "last",
+    n_steps: int | None = None,
+    dt: float | None = None,
+    readout: str | None = None,
     seed: int = 0,
 ) -> Report:
     """Measure a converted network on examples, and say what is wrong with it.
@@ -35,20 +37,21 @@ def report(
 
     Parameters
     ----------
-    converted : Converter
+    converted : Converter or Calibrated
     data : ndarray, list of ndarray or dict of ndarray
         Inputs as for ``model.predict``. Some hundred examples are enough.
     labels : array or None
         Labels as whole numbers or one-hot rows, or wanted outputs for regression. None:
         what the Keras model gives.
-    n_steps : int
-        Steps for each example.
-    dt : float
-        Length of a step in s.
-    readout : str
+    n_steps : int or None
+        Steps for each example. None: what the network was calibrated for.
+    dt : float or None
+        Length of a step in s. None: what it was calibrated for, or 1 ms.
+    readout : str or None
         What the answer is taken from: ``last``, the output of the last step, as the
         probe gives it; ``mean``, its mean over all steps; ``late``, over the second
-        half of them. The report has all three; findings are about this one.
+        half of them. The report has all three; findings are about this one. None: that
+        of the calibration, or the last step.
     seed : int
         Of initial voltages and noise, unless the network has a seed.
 
@@ -82,27 +85,58 @@ def report(
     >>> found.findings[0].cause
     'rates_too_low'
     """
-    if not isinstance(converted, Converter):
+    converter, n_steps, dt = _check(converted, n_steps, dt, readout, seed)
+    examples = check_examples(converter.model, data, labels)
+    network = _network(converted, converter, readout)
+    measured = measure(network, examples, n_steps, dt, seed)
+    return replace(measured, findings=find(measured))
+
+
+def _check(
+    converted: Any, n_steps: Any, dt: Any, readout: Any, seed: Any
+) -> tuple[Converter, int, float]:
+    """Return the converter, the number of steps and their length."""
+    calibrated = isinstance(converted, Calibrated)
+    converter = converted.converter if calibrated else converted
+    if not isinstance(converter, Converter):
         raise TypeError(
-            "report takes a nengo_jax.convert.Converter (got "
+            "report takes a Converter, or what calibrate made of a Keras model (got "
             f"{type(converted).__name__}). Convert the model first: Converter(model, "
             'swap_activations={"relu": nengo.SpikingRectifiedLinear()}).'
         )
-    if not isinstance(n_steps, Integral) or isinstance(n_steps, bool) or n_steps < 1:
+    if calibrated:
+        n_steps = converted.n_steps if n_steps is None else n_steps
+        dt = converted.dt if dt is None else dt
+    whole = isinstance(n_steps, Integral) and not isinstance(n_steps, bool)
+    if not whole or n_steps < 1:
         raise ValueError(f"n_steps must be a whole number from 1 on (got {n_steps!r})")
-    if readout not in READOUTS:
+    if readout is not None and readout not in READOUTS:
         raise ValueError(
             f"readout must be one of {', '.join(READOUTS)} (got {readout!r})"
         )
+    dt = _DT if dt is None else dt
     check_clock(dt, seed)
-    if converted.options.temporal:
-        raise ValidationError(
+    if converter.options.temporal:
+        raise ValueError(
             "The inputs of a report are held while they are presented, but this "
-            "network was converted with temporal_model=True",
-            attr="converted",
+            "network was converted with temporal_model=True"
         )
-    examples = check_examples(converted.model, data, labels)
-    probe = converted.outputs[converted.model.outputs[0]]
-    network = Network(converted, converted.net, probe, readout)
-    measured = measure(network, examples, int(n_steps), dt, seed)
-    return replace(measured, findings=find(measured))
+    return converter, int(n_steps), float(dt)
+
+
+def _network(converted: Any, converter: Converter, readout: str | None) -> Network:
+    if isinstance(converted, Calibrated):
+        own, assembled = converted.readout, converted.assembled
+        # a filter is part of the probe
+        kind = own.kind if own.kind in ("mean", DELAYED) else "last"
+        return Network(
+            converter,
+            converted.net,
+            assembled.probes[0],
+            kind if readout is None else readout,
+            own.start,
+            assembled.finals[0],
+            converted.effects,
+        )
+    probe = converter.outputs[functional_of(converter.model).outputs[0]]
+    return Network(converter, converter.net, probe, readout or "last")

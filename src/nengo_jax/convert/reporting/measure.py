@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import nengo
 import numpy as np
 
+from ..calibration import Effect
 from ..converter import Converter
+from ..graph import functional_of
 from ..records import Converted
 from .activity import Activity
 from .cost import estimate_cost
@@ -39,6 +41,10 @@ class Network:
     probe : nengo.Probe
         The output that is scored.
     readout : str
+    start : int
+        First step of a delayed readout.
+    final : callable or None
+        Applied to what was read out.
     effects : tuple of Effect
     """
 
@@ -46,7 +52,9 @@ class Network:
     net: nengo.Network
     probe: nengo.Probe
     readout: str
-    effects: tuple[Any, ...] = ()
+    start: int = 0
+    final: Callable[[Any], Any] | None = None
+    effects: tuple[Effect, ...] = ()
 
 
 def measure(
@@ -72,7 +80,8 @@ def measure(
         for call in converter.calls
         if call.incoming
     ]
-    scorer = Scorer(examples, n_steps)
+    shape = tuple(functional_of(converter.model).outputs[0].shape[1:])
+    scorer = Scorer(examples, n_steps, network.final, shape, network.start)
     with (
         watching(
             network.net,

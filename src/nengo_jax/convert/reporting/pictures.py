@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from .drawing import ACCENT, FAINT, INK, SOFT, picture
 from .records import CLASSIFICATION, LayerReport, Raster, Report
 
-_DASHES = {"last": (0, (1, 1.5)), "mean": (0, (5, 2)), "late": "-"}
+_DASHES = {"last": (0, (1, 1.5)), "mean": (0, (5, 2)), "late": "-", "delayed": "-."}
 _BAR = 0.26  # inches of a row
 _ROW = 0.075
 _NAME = 22  # letters of a name

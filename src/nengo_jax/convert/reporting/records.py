@@ -8,7 +8,6 @@ Population       the neurons of a layer: rates, silence, clipping, first spikes
 Distribution     a histogram with quantiles
 Raster           the spikes of some neurons for one example
 Energy           what an inference costs
-Effect           what one step of the calibration has changed
 Finding          a known problem that was recognised, and the change that mends it
 ================ =====================================================================
 """
@@ -21,6 +20,8 @@ from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
+
+from ..calibration import Effect
 
 CLASSIFICATION = "classification"
 REGRESSION = "regression"
@@ -169,7 +170,8 @@ class Score:
     ----------
     readout : str
         ``last``: the output in that step; ``mean``: its mean until then; ``late``: the
-        mean over the second half of the time until then.
+        mean over the second half of the time until then; ``delayed``: from some step
+        on, if the network is read out so.
     values : tuple of float
         Accuracy, or root mean square error for regression, after each step.
     agreement : tuple of float
@@ -227,26 +229,6 @@ class Energy:
     crossover: float | None
     verdict: str
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What one step of the calibration has changed.
-
-    Attributes
-    ----------
-    step : str
-        What was done.
-    before, after : float
-        Accuracy, or error.
-    measure : str
-        Which of the two.
-    """
-
-    step: str
-    before: float
-    after: float
-    measure: str
 
 
 @dataclass(frozen=True)
@@ -312,7 +294,8 @@ class Report:
         Label of the first layer where the error jumps.
     rasters : tuple of Raster
     energy : Energy or None
-    effects : tuple of Effect
+    effects : tuple of nengo_jax.convert.calibration.Effect
+        What each step of the calibration has changed, if there was one.
     findings : tuple of Finding
     """
 

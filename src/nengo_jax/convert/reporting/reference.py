@@ -2,13 +2,15 @@
 
 The same model converted without spikes, scales and synapses gives them, in one step.
 So nested models and layers that are called twice need no treatment of their own. What
-the conversion has replaced, such as maxima by averages, is not replaced here.
+the conversion has replaced, such as maxima by averages, is not replaced here, but for
+activations that are left away, as a softmax that is applied to what is read out.
 """
 
 from __future__ import annotations
 
 import warnings
 
+from ..activations import LINEAR
 from ..converter import Converter
 from ..records import Converted
 
@@ -23,12 +25,14 @@ def make_reference(converter: Converter) -> dict[str, tuple[Converter, Converted
         is part of a layer in one and not in the other, are left out.
     """
     options = converter.options
+    left_away = {old: new for old, new in options.swaps.items() if new is LINEAR}
     with warnings.catch_warnings():  # those of the user's own conversion are enough
         warnings.simplefilter("ignore", UserWarning)
         exact = Converter(
             converter.model,
             inference_only=options.inference_only,
             split_shared_weights=options.split_shared_weights,
+            swap_activations=left_away,
         )
     folded = {call.label: call.call.folded for call in converter.calls}
     return {

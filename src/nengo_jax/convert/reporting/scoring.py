@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from ...families.keras_layer import usual_promotion
 from .examples import Examples
 from .records import CLASSIFICATION, Score
 
 READOUTS = ("last", "mean", "late")
+DELAYED = "delayed"
 
 
-def read_out(outputs: np.ndarray) -> dict[str, np.ndarray]:
+def read_out(outputs: np.ndarray, start: int = 0) -> dict[str, np.ndarray]:
     """Return what each readout gives after each step.
 
     Parameters
     ----------
     outputs : ndarray, shape (examples, steps, size)
+    start : int
+        First step, from 0, of a delayed readout; 0 if there is none.
 
     Returns
     -------
     dict of str to ndarray, shape (examples, steps, size)
         ``last``: as it is; ``mean``: mean until then; ``late``: mean over the second
-        half of the time until then.
+        half of the time until then; ``delayed``: mean from ``start`` on, and of all
+        steps before it.
     """
     steps = np.arange(1, outputs.shape[1] + 1)
     sums = np.cumsum(outputs, axis=1, dtype=np.float64)
     half = steps // 2
-    before = np.concatenate([np.zeros_like(sums[:, :1]), sums], axis=1)[:, half]
-    return {
+    before = np.concatenate([np.zeros_like(sums[:, :1]), sums], axis=1)
+
+    def mean_from(begin: np.ndarray) -> np.ndarray:
+        return (sums - before[:, begin]) / (steps - begin)[:, None]
+
+    found = {
         "last": outputs,
-        "mean": sums / steps[:, None],
-        "late": (sums - before) / (steps - half)[:, None],
+        "mean": mean_from(np.zeros_like(steps)),
+        "late": mean_from(half),
     }
+    if start:
+        found[DELAYED] = mean_from(np.where(steps > start, start, 0))
+    return found
 
 
 class Scorer:
@@ -41,11 +56,26 @@ class Scorer:
     ----------
     examples : Examples
     n_steps : int
+    final : callable or None
+        Applied to what was read out, as a softmax.
+    shape : tuple of int
+        Of the output for one example.
+    start : int
+        First step of a delayed readout; 0 if there is none.
     """
 
-    def __init__(self, examples: Examples, n_steps: int):
+    def __init__(
+        self,
+        examples: Examples,
+        n_steps: int,
+        final: Callable[[Any], Any] | None = None,
+        shape: tuple[int, ...] = (-1,),
+        start: int = 0,
+    ):
         self._examples = examples
-        self._sums = {name: np.zeros((2, n_steps)) for name in READOUTS}
+        self._final, self._shape, self._start = final, shape, start
+        names = (*READOUTS, DELAYED) if start else READOUTS
+        self._sums = {name: np.zeros((2, n_steps)) for name in names}
 
     def add(self, outputs: np.ndarray, start: int) -> None:
         """Take in the outputs of examples from number ``start`` on.
@@ -58,7 +88,8 @@ class Scorer:
         chosen = slice(start, start + len(outputs))
         expected = self._examples.expected[chosen]
         targets = self._examples.targets
-        for name, values in read_out(outputs).items():
+        for name, read in read_out(outputs, self._start).items():
+            values = self._finish(read)
             agreement = self._compare(values, self._reference(expected))
             self._sums[name][1] += agreement
             self._sums[name][0] += (
@@ -81,6 +112,13 @@ class Scorer:
             return None
         sums = self._compare(examples.expected[:, None], examples.targets)
         return float(self._mean(sums)[0])
+
+    def _finish(self, values: np.ndarray) -> np.ndarray:
+        if self._final is None:
+            return values
+        with usual_promotion():
+            shaped = values.reshape(-1, *self._shape).astype(np.float32)
+            return np.asarray(self._final(shaped)).reshape(values.shape)
 
     def _reference(self, expected: np.ndarray) -> np.ndarray:
         if self._examples.task == CLASSIFICATION:

@@ -10,6 +10,14 @@ from .records import Energy, LayerReport, Report
 
 _UNITS = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"), (1e-9, "nJ"), (1e-12, "pJ"))
 _NONE = ""
+_STEPS = {
+    "folding": "BatchNormalization folded",
+    "scales": "Firing rates scaled",
+    "voltages": "Initial voltages set",
+    "bias": "Biases corrected",
+    "readout": "Readout chosen",
+    "fine_tuning": "Fine-tuned with surrogate gradients",
+}
 
 
 def layer_table(report: Report) -> str:
@@ -80,14 +88,14 @@ def effects_table(report: Report) -> str:
 
     rows = [
         [
-            escape(effect.step),
-            escape(effect.measure),
-            write(effect.before, effect.measure),
-            write(effect.after, effect.measure),
+            escape(_STEPS.get(effect.name, effect.name)),
+            write(effect.before, effect.metric),
+            write(effect.after, effect.metric),
         ]
         for effect in report.effects
     ]
-    return _table(("Step", "Measure", "Before", "After"), rows)
+    metric = report.effects[0].metric.capitalize() if report.effects else ""
+    return _table(("Step", f"{metric} before", "After"), rows)
 
 
 def energy_table(energy: Energy) -> str:

@@ -1,0 +1,367 @@
+"""``nengo-jax convert MODEL.keras --data TEST.npz``: a spiking network and its report.
+
+The model is converted and calibrated, the result is measured, and what was found is
+printed and written as a page. The network can be saved, to be run in a few lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nengo
+import numpy as np
+
+from .data_file import Examples, read_examples
+from .errors import CommandError
+from .keras_file import load_model
+
+if TYPE_CHECKING:
+    from ..convert import Converter
+    from ..convert.reporting import Report
+
+_STEPS = 32
+_SHOWN = 6  # columns of the table
+_CALIBRATION = 512  # examples at most
+_PART = 4  # a quarter of the data, if no others are given
+_NEURONS = {
+    "spiking-relu": nengo.SpikingRectifiedLinear,
+    "poisson": lambda: nengo.PoissonSpiking(nengo.RectifiedLinear()),
+    "stochastic": lambda: nengo.StochasticSpiking(nengo.RectifiedLinear()),
+    "lif": nengo.LIF,
+}
+
+
+def declare(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "convert",
+        help="turn a Keras model into a spiking network, with a report",
+        description=(
+            "Convert a trained Keras model to a spiking network, calibrate it, and "
+            "measure it. Prints the accuracy over time and what is wrong, with the "
+            "change that mends it."
+        ),
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL.keras")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="TEST.npz",
+        help="examples: inputs x (or one array for each input, by its name) and, if "
+        "there are, labels y",
+    )
+    parser.add_argument(
+        "--calibration-data",
+        type=Path,
+        metavar="TRAIN.npz",
+        help="examples to calibrate on (default: the first quarter of --data, which is "
+        "then no part of the report)",
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="OUT.html", help="where to write the page"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="OUT.json", help="where to write the numbers"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where to save the network"
+    )
+    parser.add_argument(
+        "--steps",
+        type=_count,
+        default=_STEPS,
+        help="steps for which an example is presented (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dt",
+        type=_positive,
+        default=0.001,
+        help="length of a step in seconds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=_positive,
+        help="firing rate in Hz of the most active neurons; without calibration, of an "
+        "activation of 1 (default: chosen by the calibration)",
+    )
+    parser.add_argument(
+        "--synapse",
+        type=_positive,
+        metavar="SECONDS",
+        help="time constant of a lowpass on spikes (default: none)",
+    )
+    parser.add_argument(
+        "--neurons",
+        choices=sorted(_NEURONS),
+        default="spiking-relu",
+        help="what takes the place of relu (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-to-avg-pool",
+        action="store_true",
+        help="replace maxima in pooling layers by averages",
+    )
+    parser.add_argument(
+        "--no-calibration",
+        action="store_true",
+        help="only convert, to see what is lost",
+    )
+    parser.add_argument(
+        "--no-fallback",
+        action="store_true",
+        help="refuse layers that cannot be converted",
+    )
+    parser.add_argument(
+        "--unsafe",
+        action="store_true",
+        help="let code in the model file run; only for files whose author you trust",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Convert, calibrate, measure and write.
+
+    Raises
+    ------
+    CommandError
+        If a file cannot be read or written, or the model cannot be converted.
+    """
+    _check_outputs(arguments)
+    model = load_model(arguments.model, unsafe=arguments.unsafe)
+    names = [tensor.name for tensor in model.inputs or ()]
+    examples = read_examples(arguments.data, names)
+    fitting, test = _split(arguments, examples, names)
+    with _notes():
+        converter = _convert(model, arguments)
+        _check_spiking(converter)
+        network = _calibrate(converter, fitting, arguments)
+        report = _measure(network, test, arguments)
+    _say(*_table(report), "")
+    _say(*_findings(report))
+    if arguments.report is not None:
+        _write(report.to_html, arguments.report)
+        _say("", f"Report: {arguments.report}")
+    if arguments.json is not None:
+        _write(report.to_json, arguments.json)
+        _say(f"Numbers: {arguments.json}")
+    if arguments.out is not None:
+        _write(network.save, arguments.out)
+        _say("", *_how_to_run(arguments.out))
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Check first what would be a pity to notice in the end."""
+    if arguments.no_calibration and arguments.out is not None:
+        raise CommandError(
+            "--out saves a calibrated network; leave out --no-calibration"
+        )
+    for path in (arguments.report, arguments.json, arguments.out):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise CommandError(f"{path}: there is no folder {path.parent}")
+    if arguments.report is not None:
+        try:
+            import matplotlib.figure  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise CommandError(
+                "matplotlib, which draws the report, is missing. Install it with: "
+                'pip install "nengo-jax[demo]"'
+            ) from error
+
+
+def _split(
+    arguments: argparse.Namespace, examples: Examples, names: list[str]
+) -> tuple[Examples | None, Examples]:
+    """Return what to calibrate on, and what to measure with."""
+    if arguments.no_calibration:
+        return None, examples
+    if arguments.calibration_data is not None:
+        others = read_examples(arguments.calibration_data, names)
+        return others.part(0, _CALIBRATION), examples
+    count = min(len(examples) // _PART, _CALIBRATION)
+    if count < 1:
+        raise CommandError(
+            f"{arguments.data} has {len(examples)} examples, too few to put some aside "
+            "for the calibration. Give others with --calibration-data, or use "
+            "--no-calibration."
+        )
+    return examples.part(0, count), examples.part(count)
+
+
+def _convert(model: Any, arguments: argparse.Namespace) -> Converter:
+    from ..convert import Converter  # imports Keras
+
+    options = {
+        "allow_fallback": not arguments.no_fallback,
+        "inference_only": True,
+        "max_to_avg_pool": arguments.max_to_avg_pool,
+        "split_shared_weights": True,
+        "synapse": arguments.synapse,
+    }
+    if arguments.no_calibration and arguments.rate is not None:
+        options["scale_firing_rates"] = arguments.rate
+    try:
+        with warnings.catch_warnings():  # the second conversion says it, too
+            warnings.simplefilter("ignore")
+            plain = Converter(model, **options)
+        return Converter(
+            model, swap_activations=_swaps(plain, arguments.neurons), **options
+        )
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"{arguments.model}: {error}") from error
+
+
+def _swaps(plain: Converter, neurons: str) -> dict[Any, Any]:
+    """Choose spiking neurons for the rectified linear ones of a network."""
+    from ..neurons import BoundedReLU, LeakyReLU, SpikingLeakyReLU
+
+    def spiking(kind: Any) -> Any:
+        if isinstance(kind, LeakyReLU):
+            return SpikingLeakyReLU(kind.negative_slope)
+        if isinstance(kind, BoundedReLU) and kind.negative_slope == 0:
+            return nengo.RegularSpiking(kind)
+        return _NEURONS[neurons]() if type(kind) is nengo.RectifiedLinear else None
+
+    kinds = [e.neuron_type for e in plain.net.all_ensembles]
+    bases = [nengo.RectifiedLinear() if _is_plain(kind) else kind for kind in kinds]
+    chosen = {base: spiking(base) for base in bases}
+    return {base: new for base, new in chosen.items() if new is not None}
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether it is a rectified linear type, whatever its scale."""
+    return type(kind) is nengo.RectifiedLinear
+
+
+def _check_spiking(converter: Converter) -> None:
+    if not any(e.neuron_type.spiking for e in converter.net.all_ensembles):
+        raise CommandError(
+            f"nothing in the model {converter.model.name!r} can spike: it has no relu "
+            "or similar activation. Use relu in hidden layers, or name neuron types in "
+            "Python: nengo_jax.convert.Converter(model, swap_activations=...)."
+        )
+
+
+def _calibrate(
+    converter: Converter, fitting: Examples | None, arguments: argparse.Namespace
+) -> Any:
+    if fitting is None:
+        return converter
+    from ..convert.calibration import calibrate
+    from ..convert.reporting.examples import check_examples
+
+    try:
+        found = check_examples(converter.model, fitting.inputs, fitting.labels)
+        single = len(converter.model.outputs) == 1
+        labels = found.targets if found.task == "classification" and single else None
+        return calibrate(
+            converter,
+            fitting.inputs,
+            labels if found.expected.shape[1] > 1 else None,
+            n_steps=arguments.steps,
+            dt=arguments.dt,
+            rate=arguments.rate,
+        )
+    except (TypeError, ValueError) as error:
+        where = arguments.calibration_data or arguments.data
+        raise CommandError(f"{where}: {error}") from error
+
+
+def _measure(network: Any, test: Examples, arguments: argparse.Namespace) -> Report:
+    from ..convert.reporting import report
+
+    try:
+        return report(
+            network, test.inputs, test.labels, n_steps=arguments.steps, dt=arguments.dt
+        )
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"{arguments.data}: {error}") from error
+
+
+def _table(report: Report) -> list[str]:
+    """Accuracy, or error, after some steps."""
+    places = np.unique(np.geomspace(1, report.n_steps, _SHOWN).round().astype(int))
+    accuracy = report.task == "classification"
+
+    def write(value: float) -> str:
+        return f"{value:9.1%}" if accuracy else f"{value:9.3g}"
+
+    what = "right answers" if accuracy else "error"
+    if not report.labelled:
+        what = "as the model" if accuracy else "difference"
+    own = report.curve(report.readout).values
+    times = "".join(f"{1000 * report.dt * place:6.4g} ms" for place in places)
+    values = "".join(write(own[place - 1]) for place in places)
+    lines = [
+        f"{report.n_examples} examples, read out as {report.readout}",
+        f"presented for   {times}",
+        f"{what:<16}{values}",
+    ]
+    if report.ann_score is not None:
+        lines.append(f"{'Keras model':<16}{write(report.ann_score)}")
+    return lines
+
+
+def _findings(report: Report) -> list[str]:
+    if not report.findings:
+        return ["Nothing to mend: none of the known problems was found."]
+    lines = ["What to change:"]
+    for place, finding in enumerate(report.findings, 1):
+        lines += [f"{place}. {finding.problem}", f"   -> {finding.remedy}"]
+    return lines
+
+
+def _how_to_run(path: Path) -> list[str]:
+    return [
+        f"Network: {path}. To run it:",
+        "",
+        "    from nengo_jax.convert import load",
+        f'    network = load("{path}")',
+        "    results = network.predict(x)",
+    ]
+
+
+def _write(write: Any, path: Path) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise CommandError(
+            f"{path} cannot be written: {error.strerror or error}"
+        ) from error
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Print warnings as lines, each once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        _say(f"Note: {text}")
+    if caught:
+        _say("")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
+    return number
+
+
+def _say(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)
