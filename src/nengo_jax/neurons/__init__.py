@@ -5,6 +5,8 @@ SoftLIFRate      a LIFRate whose threshold is smooth
 LeakyReLU        a RectifiedLinear with a small slope below zero
 SpikingLeakyReLU its spiking form, whose spikes may be negative
 BoundedReLU      a RectifiedLinear with a largest output, such as ReLU6
+SoftResetIntegrateAndFire
+                 spikes for the mean of an uneven current; for converted networks
 ELU, GELU, SiLU, Mish, Softplus, Softsign, HardSigmoid, HardSiLU, Exponential
                  the activation functions of these names
 ================ ===================================================================
@@ -27,6 +29,7 @@ from .functions import (
 )
 from .rectified import BoundedReLU, LeakyReLU, SpikingLeakyReLU
 from .soft import SoftLIFRate
+from .soft_reset import SoftResetIntegrateAndFire
 
 __all__ = [
     "ELU",
@@ -39,6 +42,7 @@ __all__ = [
     "Mish",
     "SiLU",
     "SoftLIFRate",
+    "SoftResetIntegrateAndFire",
     "Softplus",
     "Softsign",
     "SpikingLeakyReLU",

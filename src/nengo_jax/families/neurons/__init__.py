@@ -35,6 +35,7 @@ from .rate import (
     TANH,
 )
 from .soft import SOFT_LIF_RATE
+from .soft_reset import SOFT_RESET
 from .spiking import (
     POISSON_SPIKING,
     REGULAR_SPIKING,
@@ -49,6 +50,7 @@ MODELS: dict[type[NeuronType], NeuronModel] = {
         SPIKING_RECTIFIED_LINEAR,
         LEAKY_RELU,
         SPIKING_LEAKY_RELU,
+        SOFT_RESET,
         SIGMOID,
         TANH,
         LIF_RATE,
