@@ -6,11 +6,16 @@ from keras import layers
 from keras_cases import joined
 
 from nengo_jax.convert import Converter
+from nengo_jax.families.keras_layer import usual_promotion
 
 
 @pytest.fixture(autouse=True)
 def seeded():
+    """Names and weights that do not depend on other tests; Keras promotes ranks."""
+    keras.utils.clear_session()
     keras.utils.set_random_seed(0)
+    with usual_promotion():
+        yield
 
 
 IMAGE, FIRST = (6, 5, 4), (4, 6, 5)  # channels last, and first

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import nengo
 from nengo.synapses import SynapseParam
 
 from .activations import check_swaps
-from .graph import read_graph
+from .graph import Graph, read_graph
 from .keys import KerasMapping
 from .network import make_network
-from .records import Converted, Options
+from .records import Converted, Options, Value
 from .scaling import check_scales
-from .table import TABLE, Table
+from .table import TABLE, Rule, Table
 from .verify import verify
 
 
@@ -55,7 +57,8 @@ class Converter:
     temporal_model : bool
         Whether the first axis after the batch is time, which the simulation unrolls.
     table : mapping of type to Rule, or None
-        Which layer is converted how; None is :data:`~nengo_jax.convert.TABLE`.
+        Which layer is converted how. None: :data:`~nengo_jax.convert.TABLE`, and what
+        has been registered.
 
     Attributes
     ----------
@@ -104,6 +107,43 @@ class Converter:
     2704
     """
 
+    _registered: ClassVar[dict[Any, Rule]] = {}
+
+    @classmethod
+    def register(cls, *kinds: Any) -> Callable[[Any], Any]:
+        """Say how all Converters made afterwards convert some types of layers.
+
+        The same can be done for one Converter by ``table={**TABLE, kind: rule}``.
+
+        Parameters
+        ----------
+        *kinds : type
+            Of layers.
+
+        Returns
+        -------
+        callable
+            Decorator of a function ``convert(call, sources, options) -> Converted``, or
+            of a :class:`~nengo_jax.convert.Rule`.
+
+        Warns
+        -----
+        UserWarning
+            If there is a rule already.
+        """
+
+        def decorate(rule: Any) -> Any:
+            for kind in kinds:
+                if kind in TABLE or kind in cls._registered:
+                    warnings.warn(
+                        f"The rule for {kind.__name__} layers is replaced.",
+                        stacklevel=2,
+                    )
+                cls._registered[kind] = rule if isinstance(rule, Rule) else Rule(rule)
+            return rule
+
+        return decorate
+
     def __init__(
         self,
         model: Any,
@@ -131,16 +171,15 @@ class Converter:
         )
         self.model = model
         self.options = options
-        made = make_network(
-            graph, options, TABLE if table is None else table, model.name
-        )
+        table = {**TABLE, **self._registered} if table is None else table
+        made = make_network(graph, options, table, model.name)
         self.net: nengo.Network = made.net
         self.calls: list[Converted] = made.calls
         objects = {value: source.obj for value, source in made.sources.items()}
         nodes = {value: objects[value] for value in graph.inputs}
         self.inputs = KerasMapping(graph, nodes, "inputs")
         self.outputs = KerasMapping(graph, made.probes, "outputs")
-        self.layers = KerasMapping(graph, objects, "layers")
+        self.layers = KerasMapping(graph, objects, "layers", _folded(graph, self.calls))
         self._ends = (
             list(nodes.values()),
             [made.probes[value] for value in graph.outputs],
@@ -193,6 +232,21 @@ class Converter:
             rtol=rtol,
         )
         return True
+
+
+def _folded(graph: Graph, calls: list[Converted]) -> dict[Value, str]:
+    """Say what became of values that the network does not compute."""
+    found = {}
+    for converted in calls:
+        *_, last = (converted.layer, *converted.call.folded)
+        for layer in (converted.layer, *converted.call.folded)[:-1]:
+            for value in graph.layers[layer][0]:
+                found[value] = (
+                    f"What {converted.label!r} computes has become part of what "
+                    f"{last.name!r} gives, as BatchNormalization is folded. Use that "
+                    "layer as the key."
+                )
+    return found
 
 
 def _check_synapse(synapse: Any) -> Any:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import keras
+from keras.src.backend import get_keras_mask
 from keras.src.models.functional import Functional
 
 from .records import LayerCall, Shape, Value
@@ -146,7 +148,7 @@ class _Reader:
             label = self.label(layer)
             if leading == 2 and isinstance(layer, keras.layers.TimeDistributed):
                 layer, wrapper, axes = layer.layer, layer, 1
-            given = tuple(known[id(t)] for t in node.arguments.keras_tensors)
+            given = _inputs(node, known)
             if is_graph(layer):
                 inner = (*networks, label)
                 outputs = tuple(self.read(layer, given, graph, axes, inner))
@@ -206,6 +208,27 @@ def shape_of(tensor: Any, leading: int) -> Shape:
             f"The size of {tensor.name!r} is not known: its shape is {full}. {advice}"
         )
     return full[leading:] or (1,)
+
+
+def _inputs(node: Any, known: dict[int, Value]) -> tuple[Value, ...]:
+    """The inputs of a call.
+
+    Raises
+    ------
+    TypeError
+        If the layer takes a mask, which Keras hands on beside the values.
+    """
+    tensors, operation = node.arguments.keras_tensors, node.operation
+    masked = any(get_keras_mask(tensor) is not None for tensor in tensors)
+    if (masked and "mask" in signature(operation.call).parameters) or any(
+        id(tensor) not in known for tensor in tensors
+    ):
+        raise TypeError(
+            f"{operation.name} ({type(operation).__name__}) takes a mask, which a "
+            "network cannot pass on. Leave away what makes it, such as mask_zero=True "
+            "or a Masking layer."
+        )
+    return tuple(known[id(tensor)] for tensor in tensors)
 
 
 def _nodes(model: Any) -> Iterable[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -20,6 +21,8 @@ class KerasMapping(Mapping):
     objects : mapping of Value to object
     title : str
         What the objects are, for messages.
+    absent : mapping of Value to str
+        What to say about values that have no object.
 
     Notes
     -----
@@ -28,10 +31,17 @@ class KerasMapping(Mapping):
     tensors.
     """
 
-    def __init__(self, graph: Graph, objects: Mapping[Value, Any], title: str):
+    def __init__(
+        self,
+        graph: Graph,
+        objects: Mapping[Value, Any],
+        title: str,
+        absent: Mapping[Value, str] = MappingProxyType({}),
+    ):
         self._graph = graph
         self._objects = objects
         self._title = title
+        self._absent = absent
 
     def __getitem__(self, key: Any) -> Any:
         if _is_single(key):
@@ -57,19 +67,13 @@ class KerasMapping(Mapping):
         return True
 
     def __repr__(self) -> str:
-        found = {v.tensor.name: str(obj) for v, obj in self._objects.items()}
+        found = {_origin(value): str(obj) for value, obj in self._objects.items()}
         return f"<{self._title}: {found}>"
 
     def _find(self, key: Any) -> Any:
         if isinstance(key, keras.KerasTensor):
-            return self._objects[self._value(key)]
-        values = self._outputs(key)
-        found = [self._objects[value] for value in values if value in self._objects]
-        if len(found) < len(values):
-            raise KeyError(
-                f"What {_name(key)} gives is not among the {self._title}, which are: "
-                f"{self._names()}"
-            )
+            return self._object(self._value(key))
+        found = [self._object(value) for value in self._outputs(key)]
         return found[0] if len(found) == 1 else found
 
     def _value(self, tensor: Any) -> Value:
@@ -90,12 +94,17 @@ class KerasMapping(Mapping):
                 else f"{tensor!r} is in a nested model that is called {len(values)} "
                 "times, so it stands for several values"
             )
-        if values[0] not in self._objects:
-            raise KeyError(
-                f"{tensor.name!r} is not among the {self._title}, which are: "
-                f"{self._names()}"
-            )
         return values[0]
+
+    def _object(self, value: Value) -> Any:
+        if value in self._objects:
+            return self._objects[value]
+        names = ", ".join(_origin(other) for other in self._objects) or "none"
+        raise KeyError(
+            self._absent.get(value)
+            or f"The output of {_origin(value)} is not among the {self._title}, which "
+            f"are those of: {names}"
+        )
 
     def _outputs(self, layer: Any) -> tuple[Value, ...]:
         known = self._graph.layers.get(layer, [])
@@ -108,12 +117,13 @@ class KerasMapping(Mapping):
             raise KeyError(f"{_name(layer)} is no layer of the model")
         return known[0]
 
-    def _names(self) -> str:
-        return ", ".join(value.tensor.name for value in self._objects) or "none"
-
 
 def _is_single(key: Any) -> bool:
     return isinstance(key, (keras.KerasTensor, keras.Operation))
+
+
+def _origin(value: Value) -> str:
+    return value.tensor._keras_history.operation.name
 
 
 def _name(layer: Any) -> str:

@@ -3,7 +3,8 @@
 In a temporal model the simulation gives a layer one step after the other. So a
 recurrent layer becomes the cell that it runs, in a TensorNode that keeps the state; a
 spiking activation becomes spiking neurons, and a filter the synapse of a connection,
-whose output comes one step later than that of the layer.
+whose output comes one step later than that of the layer. States begin as they are in
+the layer; where a layer would train how they begin, the network does not.
 
 Without temporal_model a recurrent layer sees its whole sequence in each step.
 """
