@@ -178,20 +178,25 @@ def accuracies(printed: str) -> dict[int, float]:
 
 
 DEMOS = {  # arguments; right answers at 10 and 100 ms, at least
-    "solved decoders": (["--untrained"], 0.5, 0.96),
-    "hardly trained": (["--epochs=1"], 0.5, 0.8),
-    "trained": ([], 0.9, 0.97),
+    "solved decoders": (["--how=solve"], 0.5, 0.96),
+    "hardly trained": (["--how=train", "--epochs=1"], 0.5, 0.8),
+    "trained": (["--how=train"], 0.9, 0.97),
+    "converted": ([], 0.9, 0.97),
 }
 
 
 @pytest.mark.parametrize(
     "case",
-    [*list(DEMOS)[:2], pytest.param("trained", marks=pytest.mark.slow)],
+    [
+        *list(DEMOS)[:2],
+        *(pytest.param(case, marks=pytest.mark.slow) for case in list(DEMOS)[2:]),
+    ],
 )
 def test_demo_reads_digits_and_saves_a_picture(tmp_path, capsys, case):
     arguments, early, late = DEMOS[case]
     out = tmp_path / "digits.png"
-    assert main(["demo", "--out", str(out), *arguments]) == 0
+    report = tmp_path / "report.html"
+    assert main(["demo", f"--out={out}", f"--report={report}", *arguments]) == 0
     printed = capsys.readouterr().out
     accuracy = accuracies(printed)
     assert list(accuracy) == [10, 20, 30, 50, 75, 100]
@@ -202,6 +207,7 @@ def test_demo_reads_digits_and_saves_a_picture(tmp_path, capsys, case):
     assert int(same[1]) >= 9
     assert f"Picture: {out}" in printed
     assert out.read_bytes().startswith(b"\x89PNG")
+    assert report.exists() == (case == "converted")
 
 
 def test_demo_cannot_train_for_no_epoch(capsys):

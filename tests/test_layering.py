@@ -150,6 +150,10 @@ def test_only_declared_dependencies(path):
         declared |= {"matplotlib", "sklearn"}  # the extra [demo]
     if unit_of(path) == "callbacks":
         declared |= {"matplotlib", "tensorboard"}  # the extra [tensorboard]
+    if unit_of(path) == "convert":
+        declared |= {"matplotlib"}  # the extra [report]
     if unit_of(path) == "nir":
         declared |= {"nir"}  # the extra of the same name
+    if unit_of(path) == "plants":
+        declared |= {"gymnasium", "matplotlib", "mujoco"}  # the extra [control]
     assert roots <= declared | sys.stdlib_module_names

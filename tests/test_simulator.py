@@ -683,6 +683,30 @@ def test_matrices_stored_by_column():
         assert_close(sim.signals[signal[5:700:3]], sim.data[weights][-1][5:700:3])
 
 
+@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize("with_python", [False, True])
+def test_inputs_show_what_was_fed(batch, with_python):
+    """As in the reference, signals of functions of time hold their last value."""
+    with nengo.Network(seed=0) as network:
+        ramp = nengo.Node(lambda t: [t, 2 * t])
+        sink = (
+            nengo.Node(lambda t, x: x, size_in=2)
+            if with_python
+            else nengo.Ensemble(5, 2)
+        )
+        nengo.Connection(ramp, sink)
+    with nengo_jax.Simulator(network, minibatch_size=batch, progress_bar=False) as sim:
+        shown = sim.signals[sim.model.sig[ramp]["out"]]
+        assert not np.any(shown)
+        for steps in (1, 6):
+            sim.run_steps(steps)
+            expected = np.array([sim.time, 2 * sim.time])
+            now = sim.signals[sim.model.sig[ramp]["out"]]
+            np.testing.assert_allclose(now, expected + 0 * shown, rtol=1e-6)
+        sim.reset()
+        assert not np.any(sim.signals[sim.model.sig[ramp]["out"]])
+
+
 def test_sparse_weights_can_be_read():
     """Writing them either works or, as on the reference, is an error."""
     with nengo.Network(seed=1) as network:

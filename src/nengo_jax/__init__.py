@@ -30,17 +30,24 @@ from .simulator import Simulator
 from .version import version as __version__
 
 if TYPE_CHECKING:
-    from . import callbacks, losses
+    from . import callbacks, convert, energy, layers, losses, nir, plants
+    from .convert import Converter
     from .model import NengoLayer
     from .nodes import Layer, TensorNode
 
 # Importing Keras takes longer than all the rest, so it waits until it is needed.
 _NEEDS_KERAS = {
+    "Converter": "nengo_jax.convert",
     "Layer": "nengo_jax.nodes",
     "NengoLayer": "nengo_jax.model",
     "TensorNode": "nengo_jax.nodes",
     "callbacks": "nengo_jax.callbacks",
+    "convert": "nengo_jax.convert",
+    "energy": "nengo_jax.energy",
+    "layers": "nengo_jax.layers",
     "losses": "nengo_jax.losses",
+    "nir": "nengo_jax.nir",
+    "plants": "nengo_jax.plants",
 }
 
 
@@ -52,6 +59,7 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "Converter",
     "Functional",
     "Layer",
     "LeakyReLU",
@@ -63,8 +71,13 @@ __all__ = [
     "__version__",
     "callbacks",
     "configure_settings",
+    "convert",
     "dists",
+    "energy",
     "functional",
+    "layers",
     "losses",
+    "nir",
+    "plants",
     "surrogates",
 ]

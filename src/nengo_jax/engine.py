@@ -60,6 +60,7 @@ class Engine:
         self.batch_size = batch_size
         self.n_steps = 0
         self._wires: Callable[[], Mapping[str, jax.Array]] = dict
+        self._fed: Mapping[str, Any] = {}  # input blocks in the last step
         self.hosted = Hosted(compiled, batch_size)
         self._device = device
         self._feeder = Feeder(compiled, batch_size)
@@ -108,7 +109,7 @@ class Engine:
             self.params = self._initial(Role.PARAM)
             self.constants = self._initial_constants()
         self.n_steps = 0
-        self._wires = dict
+        self._wires, self._fed = dict, {}
         self.start(seed)
         if not processes:
             self.hosted.samplers = samplers
@@ -116,13 +117,13 @@ class Engine:
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Let a run leave no trace in the engine, but that noise goes on."""
-        before = self.state, self.n_steps, self._wires
+        before = self.state, self.n_steps, self._wires, self._fed
         calls = self.hosted.calls
         self.hosted.calls = self.hosted.copy_calls()
         try:
             yield
         finally:
-            self.state, self.n_steps, self._wires = before
+            self.state, self.n_steps, self._wires, self._fed = before
             self.hosted.calls = calls
 
     def start(self, seed: int) -> None:
@@ -200,6 +201,7 @@ class Engine:
         chunk = self._chunk_function(capacity, batched)(*arguments)
         self.state = chunk.state
         self._wires = partial(self._device_wires, capacity, batched, arguments)
+        self._fed = {n: np.array(v[..., count - 1, :]) for n, v in sequences.items()}
         self.n_steps += count
         kept = [
             # a copy, as a view would keep the whole buffer in memory
@@ -288,7 +290,7 @@ class Engine:
             self.state = self._settle()
             self._settle = None
             assert self._loop is not None
-            self._wires = self._loop.last_wires()
+            self._wires, self._fed = self._loop.last_wires()
         return self._record(done, [_stack(kept) for kept in rows]), error
 
     def _call_host(self, group: Group, reads: Sequence[np.ndarray]):
@@ -342,6 +344,11 @@ class Engine:
             return np.asarray(self.state[name])
         if name == CONSTANTS and self.constants is not None:
             return np.asarray(self.constants)
+        if name in self._fed:
+            value = self._fed[name]
+            return (
+                value if self.batch_size is None else _with_batch(value, self.examples)
+            )
         with self.context():
             wires = self._wires()
         self._wires = lambda: wires

@@ -1,8 +1,8 @@
 """A Keras model that learns to read digits, and becomes a spiking network.
 
-The model is an ordinary convolutional network of rectified linear units. It is converted
-to spiking neurons, and calibrated so that they need few time steps; a report says how
-far they can be trusted.
+The model is an ordinary convolutional network of rectified linear units. It is
+converted to spiking neurons, and calibrated so that they need few time steps; a report
+says how far they can be trusted.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def convert(model: keras.Model, data: Digits) -> Calibrated:
 
 
 def write_report(calibrated: Calibrated, data: Digits, path: Path) -> list[str]:
-    """Measure the network on test images and write the page; return what it found."""
+    """Measure the network on test images, write the page, and say what was found."""
     chosen = slice(_REPORTED)
     made = make_report(
         calibrated,
@@ -113,7 +113,7 @@ def write_report(calibrated: Calibrated, data: Digits, path: Path) -> list[str]:
         n_steps=STEPS,
     )
     made.to_html(path)
-    return [finding.text for finding in made.findings]
+    return [f"{found.problem} {found.remedy}" for found in made.findings]
 
 
 def make_reader(calibrated: Calibrated) -> Reader:

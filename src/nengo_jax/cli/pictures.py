@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from .errors import CommandError
+from .errors import CommandError, check_folder
 
 _RIGHT, _WRONG, _QUIET = "#1a7f5a", "#c0392b", "#b8bec6"
 _INK, _SOFT = "#24292f", "#6e7781"
@@ -27,8 +27,7 @@ def check_writable(out: Path) -> None:
     CommandError
         If the folder does not exist, or the name has an ending of no known picture.
     """
-    if not out.parent.is_dir():
-        raise CommandError(f"{out}: there is no folder {out.parent}")
+    check_folder(out)
     if out.suffix.lower() not in _ENDINGS:
         raise CommandError(
             f"{out}: the name of the picture must end in one of {', '.join(_ENDINGS)}"

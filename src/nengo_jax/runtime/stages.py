@@ -211,10 +211,10 @@ class HostLoop:
         """What the probes see after the step, shape ([batch,] size) each."""
         return self._joined(carry, _SAMPLES, [s.access for s in self._program.samples])
 
-    def last_wires(self) -> Callable[[], Memory]:
-        """Return a function that works out all wires of the last step again."""
+    def last_wires(self) -> tuple[Callable[[], Memory], Memory]:
+        """Return a function that works out all wires of the last step, and its inputs."""
         assert self._last is not None
-        return partial(self._again, *self._last)
+        return partial(self._again, *self._last), self._last[1]
 
     def _again(
         self, before: Callable[[], Memory], inputs: Memory, history: list[np.ndarray]
