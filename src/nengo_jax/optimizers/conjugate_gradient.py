@@ -1,0 +1,155 @@
+r"""Conjugate gradients, as Hessian-free optimization uses them.
+
+They minimise :math:`q(x) = g^T x + \frac12 x^T B x` for a positive definite B, beginning
+anywhere, and end when progress gets slow (Martens 2010, section 4.4): in iteration i,
+with :math:`k = \max(10, 0.1 i)`, if
+
+.. math:: i > k, \quad q(x_i) < 0, \quad
+          \frac{q(x_i) - q(x_{i-k})}{q(x_i)} < k \epsilon.
+
+Iterates at :math:`\lceil 1.3^j \rceil` are kept, and the last one, because an earlier one
+is often better for the loss itself (section 4.6).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from .curvature import Product, Vector
+
+_WINDOW = 10  # iterations; then a tenth of all so far
+_SPACING = 1.3  # ratio of the numbers of iterations whose results are kept
+
+
+class Iterates(NamedTuple):
+    """What conjugate gradients found.
+
+    Attributes
+    ----------
+    kept : Array, shape (kept, size)
+        Iterates in order; those after ``last`` have no meaning.
+    values : Array, shape (kept,)
+        q of each.
+    last : Array, shape ()
+        Row of the last iterate.
+    iterations : Array, shape ()
+    """
+
+    kept: Array
+    values: Array
+    last: Array
+    iterations: Array
+
+
+class _Search(NamedTuple):
+    """What goes from one iteration to the next; names as in the equations."""
+
+    i: Array
+    x: Vector
+    r: Vector  # gradient of q at x
+    d: Vector  # direction
+    rz: Array  # r^T M^-1 r
+    history: Array  # q of all iterates
+    kept: Array
+    values: Array
+    done: Array
+
+
+def conjugate_gradient(
+    product: Product,
+    gradient: Vector,
+    start: Vector,
+    *,
+    iterations: int,
+    tolerance: float,
+    scale: Vector | None = None,
+) -> Iterates:
+    """Minimise a quadratic function.
+
+    Parameters
+    ----------
+    product : callable
+        ``product(v) -> B v``.
+    gradient : Array, shape (size,)
+        g.
+    start : Array, shape (size,)
+        Where to begin.
+    iterations : int
+        The largest number of iterations.
+    tolerance : float
+        :math:`\\epsilon` of the rule that ends the search.
+    scale : Array, shape (size,), or None
+        Diagonal of the preconditioner M.
+    """
+    rows = _rows(iterations)
+    dtype = gradient.dtype
+    limit = jnp.finfo(dtype).eps ** 2
+
+    def solve(r: Vector) -> Vector:
+        return r if scale is None else r / scale
+
+    smallest = limit * jnp.vdot(gradient, solve(gradient))
+
+    def step(s: _Search) -> _Search:
+        bd = product(s.d)
+        curvature = jnp.vdot(s.d, bd)
+        alpha = s.rz / curvature
+        # Rounding can make a curvature that is almost zero negative.
+        good = (curvature > 0) & jnp.isfinite(alpha)
+        alpha = jnp.where(good, alpha, 0)
+        i = s.i + 1
+        x, r = s.x + alpha * s.d, s.r + alpha * bd
+        z = solve(r)
+        rz = jnp.vdot(r, z)
+        q = jnp.vdot(x, gradient + r) / 2
+        history = s.history.at[i].set(q)
+        k = jnp.maximum(_WINDOW, i // 10)
+        progress = (q - history[i - k]) / q
+        slow = (i > k) & (q < 0) & (progress < tolerance * k.astype(dtype))
+        row = rows[i]
+        return _Search(
+            i,
+            x,
+            r,
+            -z + rz / s.rz * s.d,
+            rz,
+            history,
+            s.kept.at[row].set(x),
+            s.values.at[row].set(q),
+            ~good | slow | ~(rz > smallest),
+        )
+
+    r = gradient + product(start)
+    z = solve(r)
+    q = jnp.vdot(start, gradient + r) / 2
+    rz = jnp.vdot(r, z)
+    count = int(rows[-1]) + 1
+    first = _Search(
+        jnp.zeros((), jnp.int32),
+        start,
+        r,
+        -z,
+        rz,
+        jnp.full(iterations + 1, q, dtype),
+        jnp.zeros((count, gradient.size), dtype).at[0].set(start),
+        jnp.full(count, q, dtype),
+        ~(rz > smallest),
+    )
+    rows = jnp.asarray(rows)
+    last = lax.while_loop(lambda s: ~s.done & (s.i < iterations), step, first)
+    return Iterates(last.kept, last.values, rows[last.i], last.i)
+
+
+def _rows(iterations: int) -> np.ndarray:
+    """Return the row that each iterate goes to, shape (iterations + 1,).
+
+    A row is overwritten until an iterate comes that is to be kept.
+    """
+    powers = np.arange(np.ceil(np.log(iterations + 1) / np.log(_SPACING)) + 1)
+    marks = np.unique(np.ceil(_SPACING**powers))
+    numbers = np.arange(iterations + 1)
+    return np.searchsorted(marks, numbers, side="left").astype(np.int32)

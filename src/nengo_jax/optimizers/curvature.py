@@ -1,0 +1,140 @@
+r"""The loss near some parameters: its value, gradient, and Gauss-Newton products.
+
+A loss L of outputs z that depend on parameters :math:`\theta` is modelled by
+
+.. math:: L(\theta + v) \approx L + g^T v + \tfrac12 v^T G v,
+          \quad G = J^T H J, \quad J = \partial z / \partial \theta,
+          \quad H = \partial^2 L / \partial z^2.
+
+G is never formed. Its product with a vector is a derivative in direction v, the product
+with H, and a derivative in reverse (Schraudolph, 2002). It is positive semi-definite if L
+is convex in the outputs, so outputs should be what goes into a softmax, not what comes
+out (``from_logits=True`` in Keras).
+
+Structural damping (Martens and Sutskever, 2011) holds on to hidden outputs h. The
+penalty :math:`\tfrac12 |h(\theta + v) - h(\theta)|^2`, a sum per example and a mean over
+the examples, has its own Gauss-Newton matrix :math:`S = J_h^T J_h / N`.
+
+A penalty on the parameters themselves, such as weight decay, comes with its own Hessian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+Vector = Array  # all parameters side by side
+Product = Callable[[Vector], Vector]
+
+
+class LocalModel(NamedTuple):
+    """A loss near some parameters.
+
+    Attributes
+    ----------
+    loss : Array, shape ()
+    gradient : Array, shape (size,)
+    product : callable
+        ``product(v, strength=0) -> (G + strength S) v``.
+    pull : callable
+        ``pull(cotangent) -> J^T cotangent``; the cotangent is a tree like the outputs.
+    outputs : tree of Array
+    cotangent : tree of Array
+        Gradient of the loss with respect to the outputs.
+    """
+
+    loss: Array
+    gradient: Vector
+    product: Callable[..., Vector]
+    pull: Callable[[Any], Vector]
+    outputs: Any
+    cotangent: Any
+
+
+def local_model(
+    predict: Callable[[Vector], Any],
+    loss: Callable[[Any], Array],
+    flat: Vector,
+    hidden: Callable[[Any], Any] | None = None,
+    penalty: Callable[[Vector], Array] | None = None,
+) -> LocalModel:
+    """Look at a loss near some parameters.
+
+    Parameters
+    ----------
+    predict : callable
+        ``predict(flat) -> outputs``, a tree of arrays.
+    loss : callable
+        ``loss(outputs) -> value``, convex and twice differentiable.
+    flat : Array, shape (size,)
+    hidden : callable or None
+        ``hidden(outputs)`` are the outputs that structural damping holds on to, arrays
+        of shape (examples, ...).
+    penalty : callable or None
+        ``penalty(flat) -> value``, convex.
+    """
+    outputs, push = jax.linearize(predict, flat)
+    transposed = jax.linear_transpose(push, flat)
+    cotangent, curve = jax.linearize(jax.grad(loss), outputs)
+
+    def pull(cotangent: Any) -> Vector:
+        return transposed(cotangent)[0]
+
+    def product(v: Vector, strength: Array | float = 0.0) -> Vector:
+        tangent = push(v)
+        bent = curve(tangent)
+        if hidden is not None:
+            held = _hold(hidden, outputs, tangent)
+            bent = jax.tree.map(lambda b, h: b + strength * h, bent, held)
+        return pull(bent) if bend is None else pull(bent) + bend(v)
+
+    value, gradient, bend = loss(outputs), pull(cotangent), None
+    if penalty is not None:
+        slope, bend = jax.linearize(jax.grad(penalty), flat)
+        value, gradient = value + penalty(flat), gradient + slope
+    return LocalModel(value, gradient, product, pull, outputs, cotangent)
+
+
+def gauss_newton_product(
+    predict: Callable[[Any], Any], loss: Callable[[Any], Array], params: Any
+) -> Callable[[Any], Any]:
+    """Return the function that multiplies a tree like the parameters with G.
+
+    Parameters
+    ----------
+    predict : callable
+        ``predict(params) -> outputs``.
+    loss : callable
+        ``loss(outputs) -> value``.
+    params : tree of Array
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from nengo_jax.optimizers import gauss_newton_product
+    >>> product = gauss_newton_product(
+    ...     lambda w: w**2, lambda z: jnp.sum(z**2) / 2, jnp.array([1.0, 3.0])
+    ... )
+    >>> product(jnp.array([1.0, 1.0])).tolist()
+    [4.0, 36.0]
+    """
+    flat, unravel = ravel_pytree(params)
+    local = local_model(lambda flat: predict(unravel(flat)), loss, flat)
+    return lambda v: unravel(local.product(ravel_pytree(v)[0]))
+
+
+def _hold(hidden: Callable[[Any], Any], outputs: Any, tangent: Any) -> Any:
+    """Multiply with the Gauss-Newton matrix of the penalty on hidden outputs."""
+    _, moved = jax.jvp(hidden, (outputs,), (tangent,))
+    _, back = jax.vjp(hidden, outputs)
+    return back(jax.tree.map(lambda m: m / m.shape[0], moved))[0]
+
+
+def norm(v: Vector) -> Array:
+    """Return the length of a vector."""
+    return jnp.sqrt(jnp.vdot(v, v))
