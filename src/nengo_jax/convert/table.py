@@ -15,6 +15,7 @@ from typing import Any
 from keras import layers
 
 from ..layers import Alpha, KerasSpikingLayer, Lowpass, SpikingActivation
+from ..layers.qcfs import QCFS
 from .activation import convert_activation, refuse_function
 from .convolution import (
     convert_convolution,
@@ -29,6 +30,7 @@ from .linear import refuse_kernel
 from .merging import convert_concatenate, convert_sum, refuse_axis
 from .normalization import convert_affine, refuse_training
 from .pooling import convert_global_pooling, convert_pooling, refuse_maximum
+from .quantized import convert_quantized
 from .records import Converted, LayerCall, Options, Source
 from .regularization import convert_noise
 from .reshaping import convert_flatten, convert_moved, convert_same
@@ -114,6 +116,7 @@ TABLE: Table = MappingProxyType(
         layers.ReLU: _ACTIVATION,
         layers.LeakyReLU: _ACTIVATION,
         layers.ELU: _ACTIVATION,
+        QCFS: Rule(convert_quantized),
         layers.Add: _SUM,
         layers.Average: _SUM,
         layers.Subtract: _SUM,

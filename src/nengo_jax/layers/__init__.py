@@ -4,6 +4,7 @@
 SpikingActivation any activation function, computed by spikes
 LIF               leaky integrate-and-fire neurons, trained through time
 Lowpass, Alpha    filters with trainable time constants
+QCFS              an activation for models that are to run as spikes in few steps
 LMU               a memory of a window of time, with or without spikes inside
 regularizers      of activities, with targets, ranges and percentiles
 constraints       Mean: units share a value
@@ -23,12 +24,14 @@ from .filters import Alpha, AlphaCell, Lowpass, LowpassCell
 from .layer import KerasSpikingLayer
 from .lif import LIF, LIFCell
 from .lmu import LMU, LMUCell
+from .qcfs import QCFS
 from .spiking_activation import SpikingActivation, SpikingActivationCell
 from .timestep import default
 
 __all__ = [
     "LIF",
     "LMU",
+    "QCFS",
     "Alpha",
     "AlphaCell",
     "KerasSpikingCell",

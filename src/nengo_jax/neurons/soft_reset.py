@@ -1,4 +1,4 @@
-"""Integrate-and-fire neurons that lose nothing: neither a rest nor a negative current."""
+"""Integrate-and-fire neurons that lose nothing, not even a negative current."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """A network that has been calibrated, by :func:`nengo_jax.convert.calibration.calibrate`.
+    """A network that has been calibrated.
 
     Attributes
     ----------
@@ -222,8 +222,8 @@ class Calibrated:
         """Save the network to a folder, completely or not at all.
 
         It holds the Keras model, what was found out as JSON, and arrays in safetensors:
-        reading it runs no code of its author. :func:`nengo_jax.convert.calibration.load` makes the
-        network anew.
+        reading it runs no code of its author. ``nengo_jax.convert.calibration.load``
+        makes the network anew.
 
         Parameters
         ----------

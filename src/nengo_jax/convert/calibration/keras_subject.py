@@ -10,9 +10,11 @@ from typing import Any
 import nengo
 import numpy as np
 
+from ...layers.qcfs import QCFS
 from ..converter import Converter
 from ..graph import functional_of
 from ..objects import per_element
+from ..quantized import threshold_of
 from ..records import Converted, Options
 from ..table import TABLE, Table
 from .assemble import finish, set_weights
@@ -200,6 +202,9 @@ def _part(converted: Converted, ends: set[Any]) -> Part | None:
     axis = converted.channel_axis
     channels = per_element(np.arange(shape[axis]), shape, axis)
     if converted.neurons is not None:
-        return Part(label, converted.neurons, obj, converted.neurons, channels)
+        layer = converted.layer
+        threshold = threshold_of(layer) if isinstance(layer, QCFS) else None
+        neurons = converted.neurons
+        return Part(label, neurons, obj, neurons, channels, threshold=threshold)
     linear = type(obj) is nengo.Node and obj in ends and converted.weights is not None
     return Part(label, None, obj, obj, channels) if linear else None

@@ -17,7 +17,7 @@ from nengo import Ensemble, Network, Node, Probe
 from nengo.neurons import NeuronType, RatesToSpikesNeuronType
 
 from ...compiler import build_model
-from ...neurons import LeakyReLU, SpikingLeakyReLU
+from ...neurons import LeakyReLU, SoftResetIntegrateAndFire, SpikingLeakyReLU
 from ...simulator import Simulator
 from ..scaling import replace
 from .assemble import finish
@@ -229,14 +229,15 @@ def rates_of(neurons: NeuronType, label: str) -> NeuronType:
         return replace(base, amplitude=_amplitude(base) * neurons.amplitude)
     if isinstance(neurons, SpikingLeakyReLU):
         return LeakyReLU(neurons.negative_slope, neurons.amplitude)
-    if type(neurons) is nengo.SpikingRectifiedLinear:
+    if type(neurons) in (nengo.SpikingRectifiedLinear, SoftResetIntegrateAndFire):
         return nengo.RectifiedLinear(neurons.amplitude)
     if type(neurons) is nengo.LIF:
         return nengo.LIFRate(neurons.tau_rc, neurons.tau_ref, neurons.amplitude)
     raise ValueError(
         f"{label}: calibrate knows no rates of {neurons}, so it does not know what "
-        "they should give. It knows those of SpikingRectifiedLinear, SpikingLeakyReLU, LIF, "
-        "RegularSpiking, PoissonSpiking and StochasticSpiking."
+        "they should give. It knows those of SpikingRectifiedLinear, LIF, "
+        "SoftResetIntegrateAndFire, SpikingLeakyReLU, RegularSpiking, PoissonSpiking "
+        "and StochasticSpiking."
     )
 
 

@@ -47,7 +47,7 @@ def find_percentiles(
 
     Parameters
     ----------
-    counts : ndarray, shape (groups, BINS)
+    counts : ndarray of int, shape (batches, groups, BINS)
     limits : ndarray, shape (groups,)
     percentile : float
 
@@ -55,7 +55,7 @@ def find_percentiles(
     -------
     ndarray, shape (groups,)
     """
-    below = np.cumsum(counts, axis=1)
+    below = np.cumsum(np.sum(counts, axis=0, dtype=np.int64), axis=-1)
     wanted = below[:, -1:] * percentile / 100
     places = np.argmax(below >= wanted, axis=1)
     return np.asarray(limits * (places + 1) / BINS)

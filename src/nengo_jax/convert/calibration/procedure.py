@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import nengo
 
+from ...neurons import SoftResetIntegrateAndFire
 from ..converter import Converter
 from ..table import TABLE, Table
 from .calibrated import Calibrated
@@ -21,7 +22,7 @@ from .subject import Subject
 from .trial import Target
 
 # How layers spike when a Keras model is given.
-SWAPS = {"relu": nengo.SpikingRectifiedLinear()}
+SWAPS = {"relu": SoftResetIntegrateAndFire()}
 
 
 def calibrate(
@@ -55,8 +56,8 @@ def calibrate(
     Parameters
     ----------
     model : Converter, keras.Model or nengo.Network
-        A model is converted to ``SpikingRectifiedLinear`` neurons where it has "relu".
-        Of a network of ensembles, rates stand for what it should compute.
+        Where a model has "relu", it is converted to ``SoftResetIntegrateAndFire``
+        neurons. Of a network of ensembles, rates stand for what it should compute.
     data : array or structure of arrays, shape (examples, ...)
         Some hundred inputs, as the model takes them. For a network, values of its input
         node, or a dictionary by node.
@@ -70,9 +71,10 @@ def calibrate(
     scale : bool
         Whether to choose ``scale_firing_rates``.
     rate : float or None
-        Firing rate in Hz that the percentile of the activations gets. None: four spikes
-        in each step, or as much more as it takes for 32 spikes in the time of
-        presentation; four times that without labels.
+        Firing rate in Hz that the percentile of the activations gets. None: one spike
+        in each step for ``SoftResetIntegrateAndFire`` neurons and four for others, or
+        as much more as it takes for 16 spikes in the time of presentation; four times
+        that without labels.
     percentile : float
         Of the activations on the data, in (0, 100].
     per_channel : bool

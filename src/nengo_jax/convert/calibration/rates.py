@@ -11,8 +11,9 @@ such as ``nengo.SpikingRectifiedLinear``, answer an uneven current too strongly,
 no time averages out. Both errors fall as rates rise: neurons of nengo may spike several
 times in a step. For a convolutional network that reads digits, 32 steps with one, two
 and four spikes in a step gave 95%, 98.7% and 99.6% of right answers, where the model
-has 99.8%. So by default R is :data:`SPIKES` in each step, or as much more as it takes
-for :data:`LEVELS` spikes in the time of presentation.
+has 99.8%. Neurons that average their current need less. So by default R is one spike in
+each step for :class:`~nengo_jax.neurons.SoftResetIntegrateAndFire` and four for others,
+or as much more as it takes for :data:`LEVELS` spikes in the time of presentation.
 """
 
 from __future__ import annotations
@@ -22,30 +23,42 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from nengo.neurons import NeuronType
 
+from ...neurons import SoftResetIntegrateAndFire
 from ..scaling import is_homogeneous
 from .records import Part
 
-SPIKES, LEVELS = 4.0, 32
+LEVELS = 16
+_AVERAGED, _RECTIFIED = 1.0, 4.0  # spikes in a step
 _EXACT = 4  # how many times as much where values count, not only their order
 
 
-def default_rate(n_steps: int, dt: float, *, exact: bool) -> float:
+def default_rate(neurons: NeuronType, n_steps: int, dt: float, *, exact: bool) -> float:
     """Return the rate in Hz that a number of steps needs.
 
     Parameters
     ----------
+    neurons : NeuronType
     n_steps : int
     dt : float
         Length of a step in seconds.
     exact : bool
         Whether values count, not only which one is the largest.
     """
-    return max(SPIKES, LEVELS / n_steps) * (_EXACT if exact else 1) / dt
+    averages = isinstance(neurons, SoftResetIntegrateAndFire)
+    spikes = max(_AVERAGED if averages else _RECTIFIED, LEVELS / n_steps)
+    return spikes * (_EXACT if exact else 1) / dt
 
 
 def choose_scales(
-    parts: Sequence[Part], tops: Mapping[str, np.ndarray], rate: float
+    parts: Sequence[Part],
+    tops: Mapping[str, np.ndarray],
+    rate: float | None,
+    n_steps: int,
+    dt: float,
+    *,
+    exact: bool,
 ) -> dict[str, Any]:
     """Return scales by label.
 
@@ -54,8 +67,10 @@ def choose_scales(
     parts : sequence of Part
     tops : mapping of str to ndarray, shape (channels,) or (1,)
         Large activations, of all channels or of each.
-    rate : float
-        In Hz.
+    rate : float or None
+        In Hz; None: what the number of steps needs.
+    n_steps, dt, exact
+        As for :func:`default_rate`.
 
     Warns
     -----
@@ -68,14 +83,19 @@ def choose_scales(
             continue
         neurons = part.neurons.ensemble.neuron_type
         top = np.asarray(tops[part.label], np.float64)
+        if part.threshold is not None:
+            top = np.array([part.threshold])
         if not is_homogeneous(neurons):
             warnings.warn(
                 f"{part.label}: firing rates of {neurons} are not proportional to the "
                 "current, so they are not scaled. Rectified linear neurons can be: "
                 "swap_activations={'relu': nengo.SpikingRectifiedLinear()}.",
-                stacklevel=3,
+                stacklevel=5,
             )
         elif np.any(top > 0):  # a layer that is silent needs no scale
-            top = np.where(top > 0, top, np.max(top))
-            scales[part.label] = float(rate / top[0]) if len(top) == 1 else rate / top
+            wanted = rate or default_rate(neurons, n_steps, dt, exact=exact)
+            if isinstance(neurons, SoftResetIntegrateAndFire):
+                wanted = min(wanted, neurons.max_spikes / dt)
+            found = wanted / np.where(top > 0, top, np.max(top))
+            scales[part.label] = float(found[0]) if len(found) == 1 else found
     return scales

@@ -42,6 +42,8 @@ class Part:
         The channel that each element belongs to.
     slope : ndarray, shape (channels,), or float
         By how much the activation rises with its argument.
+    threshold : float or None
+        The largest activation, if there is one by its definition.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Part:
     target: Node | Neurons
     channels: np.ndarray
     slope: np.ndarray | float = 1.0
+    threshold: float | None = None
 
     @property
     def count(self) -> int:

@@ -100,7 +100,7 @@ def measure_model(
         {n: np.sum([m[2][n] for m in moments], axis=0) / sizes[n] for n in labels},
         {
             n: find_percentiles(
-                np.sum([c[n] for c in counts], axis=0, dtype=np.int64),
+                np.array([c[n] for c in counts]),
                 limits[n],
                 percentile,
             )

@@ -10,7 +10,7 @@ from .bias import find_shifts
 from .calibrated import Calibrated
 from .checks import check_counts, check_percentile, check_positive
 from .fine_tuning import fine_tune_weights
-from .rates import choose_scales, default_rate
+from .rates import choose_scales
 from .records import Assembled, Effect, Settings
 from .reference import Reference
 from .subject import Subject
@@ -137,10 +137,14 @@ class Run:
         settings = progress.settings
         parts = self.subject.assemble(settings, fold=measures.fold).parts
         if measures.scale:
-            rate = measures.rate or default_rate(
-                measures.n_steps, measures.dt, exact=target.labels is None
+            scales = choose_scales(
+                parts,
+                self.reference.tops,
+                measures.rate,
+                measures.n_steps,
+                measures.dt,
+                exact=target.labels is None,
             )
-            scales = choose_scales(parts, self.reference.tops, rate)
             settings = replace(settings, scales=scales)
         if not (measures.measure or measures.bias):
             return Progress(replace(settings, voltages=voltages))
