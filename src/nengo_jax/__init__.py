@@ -31,7 +31,7 @@ from .version import version as __version__
 
 if TYPE_CHECKING:
     from . import callbacks, convert, energy, layers, losses, nir, plants
-    from .convert import Converter
+    from .convert import Converter, calibrate
     from .model import NengoLayer
     from .nodes import Layer, TensorNode
 
@@ -41,6 +41,7 @@ _NEEDS_KERAS = {
     "Layer": "nengo_jax.nodes",
     "NengoLayer": "nengo_jax.model",
     "TensorNode": "nengo_jax.nodes",
+    "calibrate": "nengo_jax.convert",
     "callbacks": "nengo_jax.callbacks",
     "convert": "nengo_jax.convert",
     "energy": "nengo_jax.energy",
@@ -69,6 +70,7 @@ __all__ = [
     "SpikingLeakyReLU",
     "TensorNode",
     "__version__",
+    "calibrate",
     "callbacks",
     "configure_settings",
     "convert",
