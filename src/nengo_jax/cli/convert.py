@@ -17,7 +17,7 @@ import nengo
 import numpy as np
 
 from .data_file import Examples, read_examples
-from .errors import CommandError
+from .errors import CommandError, check_folder
 from .keras_file import load_model
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
             "--out saves a calibrated network; leave out --no-calibration"
         )
     for path in (arguments.report, arguments.json, arguments.out):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise CommandError(f"{path}: there is no folder {path.parent}")
+        if path is not None:
+            check_folder(path)
     if arguments.report is not None:
         try:
             import matplotlib.figure  # noqa: F401
@@ -204,39 +204,38 @@ def _convert(model: Any, arguments: argparse.Namespace) -> Converter:
         "split_shared_weights": True,
         "synapse": arguments.synapse,
     }
-    if arguments.no_calibration and arguments.rate is not None:
-        options["scale_firing_rates"] = arguments.rate
     try:
         with warnings.catch_warnings():  # the second conversion says it, too
             warnings.simplefilter("ignore")
             plain = Converter(model, **options)
+        swaps = _swaps(plain, arguments.neurons)
+        scales = {}
+        if arguments.no_calibration and arguments.rate is not None:
+            scales = {
+                call.layer: arguments.rate
+                for call in plain.calls
+                if call.neurons and call.neurons.ensemble.neuron_type in swaps
+            }
         return Converter(
-            model, swap_activations=_swaps(plain, arguments.neurons), **options
+            model, swap_activations=swaps, scale_firing_rates=scales, **options
         )
     except (TypeError, ValueError) as error:
         raise CommandError(f"{arguments.model}: {error}") from error
 
 
 def _swaps(plain: Converter, neurons: str) -> dict[Any, Any]:
-    """Choose spiking neurons for the rectified linear ones of a network."""
+    """Choose spiking neurons for those of a network that has rectified linear ones."""
     from ..neurons import BoundedReLU, LeakyReLU, SpikingLeakyReLU
 
-    def spiking(kind: Any) -> Any:
-        if isinstance(kind, LeakyReLU):
-            return SpikingLeakyReLU(kind.negative_slope)
-        if isinstance(kind, BoundedReLU) and kind.negative_slope == 0:
-            return nengo.RegularSpiking(kind)
-        return _NEURONS[neurons]() if type(kind) is nengo.RectifiedLinear else None
-
-    kinds = [e.neuron_type for e in plain.net.all_ensembles]
-    bases = [nengo.RectifiedLinear() if _is_plain(kind) else kind for kind in kinds]
-    chosen = {base: spiking(base) for base in bases}
-    return {base: new for base, new in chosen.items() if new is not None}
-
-
-def _is_plain(kind: Any) -> bool:
-    """Whether it is a rectified linear type, whatever its scale."""
-    return type(kind) is nengo.RectifiedLinear
+    swaps = {}
+    for kind in {c.neurons.ensemble.neuron_type for c in plain.calls if c.neurons}:
+        if type(kind) is nengo.RectifiedLinear:
+            swaps[kind] = _NEURONS[neurons]()
+        elif isinstance(kind, LeakyReLU):
+            swaps[kind] = SpikingLeakyReLU(kind.negative_slope)
+        elif isinstance(kind, BoundedReLU) and kind.negative_slope == 0:
+            swaps[kind] = nengo.RegularSpiking(kind)
+    return swaps
 
 
 def _check_spiking(converter: Converter) -> None:

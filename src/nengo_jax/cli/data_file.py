@@ -1,4 +1,4 @@
-"""Reads examples from an ``.npz`` file: inputs ``x`` and, if there are, labels ``y``."""
+"""Reads examples from an ``.npz`` file: inputs ``x`` and, if there, labels ``y``."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def read_examples(path: Path, names: list[str]) -> Examples:
     if missing:
         found = ", ".join(sorted(arrays)) or "none"
         raise CommandError(
-            f"{path} has no array {', '.join(missing)} for the inputs (found: {found}); "
-            f"{_ADVICE}"
+            f"{path} has no array {', '.join(missing)} for the inputs (found: "
+            f"{found}); {_ADVICE}"
         )
     chosen = {name: arrays[name] for name in wanted}
     _check_counts(path, chosen, labels)

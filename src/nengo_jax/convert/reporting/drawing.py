@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 ACCENT, INK, SOFT, FAINT = "#0b62a4", "#1f2328", "#6b7480", "#c9ced6"
 
 _WIDTH = 4.6  # inches at 96 dpi: what a phone shows without shrinking it much
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "path",  # looks the same whatever fonts there are
     "svg.hashsalt": "nengo_jax",  # the same numbers give the same file
     "text.parse_math": False,  # names of layers may contain dollars

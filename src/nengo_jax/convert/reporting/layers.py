@@ -148,9 +148,7 @@ class _NeuronStatistics:
             spiking=bool(self.kind.spiking),
             homogeneous=can_scale(self.kind),
             scale=(float(self.scale.min()), float(self.scale.max())),
-            start=None
-            if start is None
-            else (float(start.min(initial=0)), float(start.max(initial=0))),
+            start=None if start is None else (float(start.min()), float(start.max())),
             limit=self.limit,
             rates=self.rates.result(),
             wanted=self.wanted.result(),

@@ -240,6 +240,7 @@ def _layers(
 ) -> tuple[LayerReport, ...]:
     errors = {s.converted.label: s.error for s in statistics}
     arriving = follow(converter.calls, errors)
+    ends = {probe.target for probe in converter.outputs.values()}
     return tuple(
         LayerReport(
             label=call.label,
@@ -247,6 +248,7 @@ def _layers(
             shape=tuple(map(int, call.shape)),
             native=call.native,
             folded=tuple(layer.name for layer in call.call.folded),
+            last=call.obj in ends,
             spikes_in=arriving[call.label].spikes,
             delay=arriving[call.label].delay,
             error=errors[call.label],

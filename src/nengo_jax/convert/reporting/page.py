@@ -231,6 +231,12 @@ def _rates(report: Report) -> str:
         if len(spiking) > _MOST_PICTURES
         else ""
     )
+    fastest = max(x.population.rates.largest for x in spiking if x.population)
+    if fastest * report.dt > 1:
+        more += (
+            f" Rates above {hertz(1 / report.dt)} mean several spikes in a step, which "
+            "the simulation allows and most chips do not."
+        )
     few = " few" if len(pictures) == 1 else ""
     return (
         "<h2>Firing rates</h2><p>Share of neurons, over all examples, that fire at "

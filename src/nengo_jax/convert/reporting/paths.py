@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from nengo.ensemble import Neurons
-from nengo.synapses import LinearFilter, Synapse
+from nengo.synapses import LinearFilter
 
 from ..records import Converted, Value
 
@@ -96,14 +97,14 @@ def _slowest(connections: list[Any]) -> float:
     return max(delays, default=0.0)
 
 
-def mean_delay(synapse: Synapse | None) -> float:
+def mean_delay(synapse: Any) -> float:
     """Return the mean delay of a filter in s: the mean time of its impulse response.
 
     For a transfer function H it is -H'(0) / H(0).
     """
-    if not isinstance(synapse, LinearFilter):
+    if not isinstance(synapse, LinearFilter):  # None, or no linear one
         return 0.0
-    numerator, denominator = synapse.num, synapse.den
+    numerator, denominator = np.atleast_1d(synapse.num), np.atleast_1d(synapse.den)
     delay = 0.0
     for sign, polynomial in ((1, denominator), (-1, numerator)):
         if len(polynomial) > 1:

@@ -11,7 +11,12 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from .drawing import ACCENT, FAINT, INK, SOFT, picture
 from .records import CLASSIFICATION, LayerReport, Raster, Report
 
-_DASHES = {"last": (0, (1, 1.5)), "mean": (0, (5, 2)), "late": "-", "delayed": "-."}
+_DASHES = {
+    "last": (0, (1, 1.5)),
+    "mean": (0, (5, 2)),
+    "late": (0, (5, 1.5, 1, 1.5)),
+    "delayed": "-",
+}
 _BAR = 0.26  # inches of a row
 _ROW = 0.075
 _NAME = 22  # letters of a name
@@ -137,7 +142,7 @@ def draw_raster(report: Report, rasters: Sequence[Raster]) -> str:
             count = max(len(raster.neurons), 1)
             axes.eventplot(
                 _by_row(raster, report.dt) or [[]],
-                lineoffsets=base + np.arange(count),
+                lineoffsets=[base + row for row in range(count)],
                 linelengths=0.9,
                 linewidths=1.1,
                 colors=ACCENT if number % 2 == 0 else INK,
@@ -157,7 +162,7 @@ def _finish_raster(
     axes.set_yticks(ticks, names)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_ylim(rows - 1, -1)
-    axes.set_xlim(0, end)
+    axes.set_xlim(0, 1.01 * end)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("time since the example appeared (ms)")
 

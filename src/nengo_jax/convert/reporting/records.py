@@ -136,6 +136,8 @@ class LayerReport:
         False if a TensorNode computes it, for want of a conversion.
     folded : tuple of str
         Layers whose effect is part of this one.
+    last : bool
+        Whether it gives an output of the model.
     spikes_in : bool
         Whether spikes arrive, unfiltered.
     delay : float
@@ -155,6 +157,7 @@ class LayerReport:
     shape: tuple[int, ...]
     native: bool
     folded: tuple[str, ...]
+    last: bool
     spikes_in: bool
     delay: float
     error: float | None

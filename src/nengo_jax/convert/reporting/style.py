@@ -36,7 +36,7 @@ ol.findings h3::before { content: counter(finding) ". "; color: var(--accent); }
   grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); }
 .grid.few { grid-template-columns: minmax(0, 34rem); }
 figure { margin: 0; min-width: 0; break-inside: avoid; }
-figure svg { display: block; width: 100%; max-width: 34rem; height: auto; }
+figure svg { display: block; width: 100%; max-width: 31rem; height: auto; }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; font-size: .88rem; min-width: 100%;
   font-variant-numeric: tabular-nums; }
@@ -50,7 +50,9 @@ tr.begins small { color: var(--accent); }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   color: var(--soft); }
 @media (max-width: 30rem) { main { padding-top: 1.5rem; } h1 { font-size: 1.5rem; }
-  .facts { grid-template-columns: 1fr 1fr; } .facts dd { font-size: 1.25rem; } }
+  .facts { grid-template-columns: 1fr 1fr; } .facts dd { font-size: 1.25rem; }
+  th, td { padding: .35rem .45rem; } td:last-child { padding-right: 0; }
+  .wrap th, .wrap td { white-space: normal; } }
 @media print { body { font-size: 11pt; } main { max-width: none; padding: 0; }
   ol.findings li, tr { break-inside: avoid; } h2 { break-after: avoid; }
   .scroll { overflow: visible; } table { font-size: 8pt; }

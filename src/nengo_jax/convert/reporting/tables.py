@@ -40,12 +40,17 @@ def layer_table(report: Report) -> str:
     head = [cell for cell, wanted in zip(head, used, strict=True) if wanted]
     rows = [[c for c, w in zip(row, used, strict=True) if w] for row in rows]
     begins = [layer.label == report.origin for layer in report.layers]
+    limits = (
+        " Saturated: at 95% of the highest possible rate or more. Clipped: share of "
+        "active neurons that should fire faster than they can."
+        if "Clipped" in head
+        else ""
+    )
     return _table(head, rows, begins) + (
         '<p class="note">Typical: median of neurons that fire. Wanted: what the '
         "activations of the Keras model ask for. Silent though active: share of active "
         "neurons without a spike; silent always: share of neurons without a spike for "
-        "any example. Saturated: at 95% of the highest possible rate or more. Clipped: "
-        "share of active neurons that should fire faster than they can.</p>"
+        f"any example.{limits}</p>"
     )
 
 
@@ -95,7 +100,7 @@ def effects_table(report: Report) -> str:
         for effect in report.effects
     ]
     metric = report.effects[0].metric.capitalize() if report.effects else ""
-    return _table(("Step", f"{metric} before", "After"), rows)
+    return _table(("Step", f"{metric} before", "After"), rows, wrap=True)
 
 
 def energy_table(energy: Energy) -> str:
@@ -104,9 +109,9 @@ def energy_table(energy: Energy) -> str:
     rows = [
         [
             escape(device),
+            joule(value),
             "spiking network" if device in spiking else "Keras model",
             "no",
-            joule(value),
         ]
         for device, value in energy.devices.items()
     ]
@@ -115,9 +120,10 @@ def energy_table(energy: Energy) -> str:
         ("same network, 8 bits, no spikes", energy.quantised),
     ):
         rows.append(
-            ["45 nm chip", who, "yes", _NONE if value is None else joule(value)]
+            ["45 nm chip", _NONE if value is None else joule(value), who, "yes"]
         )
-    return _table(("Device", "What runs", "With memory", "Energy"), rows)
+    head = ("Device", "Energy", "What runs", "With memory")
+    return _table(head, rows, wrap=True)
 
 
 def joule(value: float) -> str:
@@ -127,7 +133,11 @@ def joule(value: float) -> str:
 
 
 def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], begins: Sequence[bool] = ()
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    begins: Sequence[bool] = (),
+    *,
+    wrap: bool = False,
 ) -> str:
     marks = [*begins, *[False] * (len(rows) - len(begins))]
     body = "".join(
@@ -137,7 +147,8 @@ def _table(
         for row, mark in zip(rows, marks, strict=True)
     )
     top = "".join(f"<th>{cell}</th>" for cell in head)
+    kind = "scroll wrap" if wrap else "scroll"
     return (
-        f'<div class="scroll"><table><thead><tr>{top}</tr></thead>'
+        f'<div class="{kind}"><table><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )

@@ -234,7 +234,9 @@ def not_spiking(report: Report) -> Finding | None:
     chosen = [
         (layer, layer.population)
         for layer in report.layers
-        if layer.population is not None and not layer.population.spiking
+        if layer.population is not None
+        and not layer.population.spiking
+        and not layer.last  # an output may be a value
     ]
     if not chosen:
         return None
