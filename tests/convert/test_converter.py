@@ -263,6 +263,32 @@ def test_scales_do_not_matter_for_rates(scale):
     np.testing.assert_array_equal(gains, np.unique(scale))
 
 
+@pytest.mark.parametrize("scale", [5, [1, 2, 3, 4]])
+def test_two_populations_for_prelu(scale):
+    """Both are swapped and scaled, and both spike."""
+    x = keras.Input((3, 4))
+    layer = layers.PReLU(name="prelu")
+    model = keras.Model(x, layer(x))
+    randomize(model)
+    scales = {layer: scale}
+    assert Converter(model, scale_firing_rates=scales).verify(training=True)
+    spiking = nengo.SpikingRectifiedLinear()
+    converter = Converter(
+        model,
+        swap_activations={"relu": spiking},
+        scale_firing_rates=scales,
+        synapse=0.01,
+    )
+    above, below = converter.net.all_ensembles
+    assert above.neuron_type == below.neuron_type
+    assert type(above.neuron_type) is type(spiking)
+    from_neurons = [
+        c for c in converter.net.all_connections if hasattr(c.pre_obj, "ensemble")
+    ]
+    assert len(from_neurons) == 2
+    assert all(c.synapse is not None for c in from_neurons)
+
+
 def test_bounded_neurons_keep_their_bound():
     model = small_model("relu6")
     big = 20 * np.ones((2, 3), np.float32)
@@ -539,6 +565,7 @@ def test_subclasses():
     [
         (lambda: layers.Dense(2, kernel_regularizer="l2"), "kernel_regularizer"),
         (lambda: layers.Dense(2, bias_constraint="non_neg"), "bias_constraint"),
+        (lambda: layers.PReLU(alpha_constraint="non_neg"), "alpha_constraint"),
         (lambda: layers.MaxPooling1D(2), "max_to_avg_pool"),
         (lambda: layers.GlobalMaxPooling1D(), "max_to_avg_pool"),
         (lambda: layers.Conv1DTranspose(2, 2, 2, output_padding=1), "output_padding"),

@@ -116,9 +116,15 @@ def activations():
         "soft": layers.Softmax(),
         "parametric": layers.PReLU(),
         "parametric_shared": layers.PReLU(shared_axes=[1]),
+        "parametric_alone": layers.PReLU(shared_axes=[1, 2]),
+        "parametric_rows": layers.PReLU(shared_axes=[2]),
     }
     shape = (3, 4)
     return {
+        "parametric_first": (
+            FIRST,
+            [first(layers.Conv2D, 2, 2), layers.PReLU(shared_axes=[2, 3])],
+        ),
         **{f"function_{name}": (shape, layers.Activation(name)) for name in names},
         **{name: (shape, layer) for name, layer in kinds.items()},
     }

@@ -29,6 +29,7 @@ from .fallback import convert_exact
 from .linear import refuse_kernel
 from .merging import convert_concatenate, convert_sum, refuse_axis
 from .normalization import convert_affine, refuse_training
+from .parametric import convert_parametric, refuse_parametric
 from .pooling import convert_global_pooling, convert_pooling, refuse_maximum
 from .quantized import convert_quantized
 from .records import Converted, LayerCall, Options, Source
@@ -156,7 +157,7 @@ TABLE: Table = MappingProxyType(
         layers.GroupNormalization: _EXACT,
         layers.RMSNormalization: _EXACT,
         layers.UnitNormalization: _EXACT,
-        layers.PReLU: _EXACT,
+        layers.PReLU: Rule(convert_parametric, refuse_parametric),
         layers.BatchNormalization: Rule(convert_affine, refuse_training),
         layers.Normalization: _AFFINE,
         layers.Rescaling: _AFFINE,
