@@ -27,6 +27,7 @@ from ..options import Options, keeps_history
 from ..runtime.callbacks import Python, with_callbacks
 from ..runtime.step import state_axes
 from .layer_weights import constraint_of, layer_weights
+from .own_step import StepOptimizer
 
 NAME = "network"
 STEPS = "n_steps"  # an input of width 0 whose time axis says how many steps to run
@@ -298,6 +299,12 @@ class NetworkModel(keras.Model):
             "learned: sim.save_params, or ModelCheckpoint(save_weights_only=True). "
             "nengo_jax.NengoLayer is saved with the model that it is part of."
         )
+
+    def train_step(self, state: tuple, data: Any) -> tuple[dict[str, Any], tuple]:
+        """Train with one batch; an optimizer may do so in its own way."""
+        if isinstance(self.optimizer, StepOptimizer):
+            return self.optimizer.train_step(self, state, data)
+        return super().train_step(state, data)
 
     def call(self, inputs: Mapping[str, Array], training: bool | None = None) -> dict:
         """Run the network; see :meth:`NetworkLayer.call`."""
