@@ -329,10 +329,9 @@ def _how_to_run(path: Path) -> list[str]:
 def _write(write: Any, path: Path) -> None:
     try:
         write(path)
-    except OSError as error:
-        raise CommandError(
-            f"{path} cannot be written: {error.strerror or error}"
-        ) from error
+    except (OSError, ValueError) as error:
+        known = isinstance(error, OSError) and error.strerror
+        raise CommandError(f"{path} cannot be written: {known or error}") from error
 
 
 @contextmanager

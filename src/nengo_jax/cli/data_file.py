@@ -58,9 +58,10 @@ def read_examples(path: Path, names: list[str]) -> Examples:
     if not path.is_file():
         raise CommandError(f"{path}: there is no such file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise CommandError(f"{path} is a single array; {_ADVICE}")
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise CommandError(f"{path} is a single array; {_ADVICE}")
+        with loaded as file:
             arrays = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise CommandError(

@@ -105,21 +105,21 @@ def test_clipping():
     model = keras.Sequential(
         [keras.Input((4,)), layers.Dense(4, "relu", name="first"), layers.Dense(2)]
     )
-    model.get_layer("first").set_weights([1000 * np.eye(4), np.zeros(4)])
+    model.get_layer("first").set_weights([100 * np.eye(4), np.zeros(4)])
     inputs = np.random.RandomState(0).rand(20, 4)
 
     def run(scale):
         return look_at(model, inputs, {"relu": lif()}, {model.layers[0]: scale})
 
     with pytest.warns(UserWarning, match="not proportional"):
-        broken = run(2.0)
+        broken = run(20.0)
     found = finding(broken, "clipping")
     assert found.layers == ("first",)
     assert "reach 250 Hz at most" in found.problem
     assert broken.layer("first").population.clipped > 0.5
     (change,) = found.changes
     with pytest.warns(UserWarning, match="not proportional"):
-        mended = run(2 * change["scale_firing_rates"]["first"])
+        mended = run(20 * change["scale_firing_rates"]["first"])
     assert "clipping" not in causes(mended)
     assert mended.layer("first").population.clipped == 0
 

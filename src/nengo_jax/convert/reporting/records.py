@@ -379,6 +379,12 @@ class Report:
         ModuleNotFoundError
             If matplotlib, which draws the pictures, is not installed.
         """
-        from .page import make_page  # matplotlib takes long to import
+        try:
+            from .page import make_page  # matplotlib takes long to import
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "matplotlib, which draws the pictures of a report, is missing. Install "
+                'it with: pip install "nengo-jax[demo]". to_json does without it.'
+            ) from error
 
         Path(path).write_text(make_page(self), encoding="utf-8")
