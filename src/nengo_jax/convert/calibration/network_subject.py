@@ -6,6 +6,7 @@ by it, so decoders and weights are those of the network that was given.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from .records import Assembled, Part, Settings
 from .reference import Reference
 from .subject import Subject
 
-_OUTPUTS = (None, "output", "decoded_output")
+_OUTPUTS = ("output", "decoded_output")
 _BATCH = 64
 
 
@@ -65,7 +66,7 @@ class NetworkSubject(Subject):
 
     def __post_init__(self) -> None:
         """Build the network once, to know gains and biases."""
-        plain = self.network.copy()
+        plain = _copy(self.network)
         if plain.seed is None:
             plain.seed = self.seed
         for probe in plain.all_probes:
@@ -86,7 +87,7 @@ class NetworkSubject(Subject):
         self, settings: Settings, *, fold: bool = True, shifted: bool = False
     ) -> Assembled:
         """Make a network; see :meth:`Subject.assemble`."""
-        net, parts = self.plain.copy(), []
+        net, parts = _copy(self.plain), []
         for label, ensemble in _ensembles(net).items():
             gain, bias = self.tuning[label]
             amplitude = _amplitude(ensemble.neuron_type)
@@ -104,7 +105,7 @@ class NetworkSubject(Subject):
         probes = {
             old: new
             for old, new in twins.items()
-            if new.key in _OUTPUTS and not isinstance(new.obj, nengo.Connection)
+            if new.attr in _OUTPUTS and not isinstance(new.obj, nengo.Connection)
         }
         assembled = Assembled(
             net,
@@ -190,6 +191,13 @@ class NetworkSubject(Subject):
             "fine_tune is for converted Keras models. Train this network with "
             'nengo_jax.Simulator.fit and configure_settings(training="surrogate").'
         )
+
+
+def _copy(network: Network) -> Network:
+    """Copy a network; nengo warns of each node that sums what it gets."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'Node.size_out' is being overwritten")
+        return network.copy()
 
 
 def find_inputs(network: Network, data: Any) -> tuple[Node, ...]:

@@ -77,7 +77,7 @@ def choose_scales(
     UserWarning
         If there are spiking neurons whose rates are not proportional to the current.
     """
-    scales = {}
+    scales, left = {}, {}
     for part in parts:
         if part.neurons is None or not part.spiking:
             continue
@@ -86,16 +86,19 @@ def choose_scales(
         if part.threshold is not None:
             top = np.array([part.threshold])
         if not is_homogeneous(neurons):
-            warnings.warn(
-                f"{part.label}: firing rates of {neurons} are not proportional to the "
-                "current, so they are not scaled. Rectified linear neurons can be: "
-                "swap_activations={'relu': nengo.SpikingRectifiedLinear()}.",
-                stacklevel=5,
-            )
+            left[part.label] = neurons
         elif np.any(top > 0):  # a layer that is silent needs no scale
             wanted = rate or default_rate(neurons, n_steps, dt, exact=exact)
             if isinstance(neurons, SoftResetIntegrateAndFire):
                 wanted = min(wanted, neurons.max_spikes / dt)
             found = wanted / np.where(top > 0, top, np.max(top))
             scales[part.label] = float(found[0]) if len(found) == 1 else found
+    if left:
+        kinds = ", ".join(dict.fromkeys(map(str, left.values())))
+        warnings.warn(
+            f"{', '.join(left)}: firing rates of {kinds} are not proportional to the "
+            "current, so they are not scaled. Rectified linear neurons can be: "
+            "swap_activations={'relu': nengo.SpikingRectifiedLinear()}.",
+            stacklevel=5,
+        )
     return scales

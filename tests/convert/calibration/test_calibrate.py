@@ -1,0 +1,506 @@
+"""Calibration: each measure where it must matter, and what is refused."""
+
+from itertools import pairwise
+
+import keras
+import nengo
+import numpy as np
+import pytest
+from calibration_cases import accuracy_of, dense_model, load
+from keras import layers
+
+import nengo_jax
+from nengo_jax.convert import Converter
+from nengo_jax.convert.calibration import Readout, calibrate
+from nengo_jax.neurons import SoftResetIntegrateAndFire
+
+DT = 0.001
+QUICK = {"measure": False, "trial_examples": 64}
+COPIED = "ignore:'Node.size_out' is being overwritten"  # by copies of networks
+OFF = {"scale": False, "voltage": None, "bias": False}
+
+
+def rectified(**changes):
+    state = {"voltage": nengo.dists.Choice([0])}
+    arguments = {
+        "swap_activations": {"relu": nengo.SpikingRectifiedLinear(initial_state=state)},
+        "inference_only": True,
+    }
+    return Converter(dense_model(), **arguments | changes)
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    data = load()
+    return calibrate(rectified(), data.train_images, data.train_labels, n_steps=16)
+
+
+def one_layer(units=64, seed=0):
+    """A hidden layer with a linear output: its current does not change over time."""
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dense(units, activation="relu", name="hidden"),
+            layers.Dense(2, name="output"),
+        ]
+    )
+
+
+def activations(model, name, x):
+    return keras.Model(model.inputs, model.get_layer(name).output).predict(x, verbose=0)
+
+
+def mean_output(network, node, x, obj, n_steps):
+    """Mean output of an object over all steps, from a simulator of its own."""
+    with network:
+        probe = nengo.Probe(obj)
+    with nengo_jax.Simulator(network, minibatch_size=len(x), progress_bar=False) as sim:
+        sim.run_steps(n_steps, {node: np.repeat(x[:, None], n_steps, axis=1)})
+        return sim.data[probe].mean(axis=1)
+
+
+NORMAL = np.random.RandomState(1).normal(size=(100, 8)).astype(np.float32)
+
+
+# -- the whole
+
+
+def test_calibration_mends_what_conversion_breaks(calibrated):
+    data, model = load(), dense_model()
+    expected = accuracy_of(model, data.test_images, data.test_labels)
+    naive = calibrate(rectified(), data.train_images, n_steps=16, **QUICK, **OFF)
+    broken = naive.accuracy(data.test_images, data.test_labels)
+    mended = calibrated.accuracy(data.test_images, data.test_labels)
+    assert expected > 0.95
+    assert broken[-1] < 0.5
+    assert mended[-1] > expected - 0.01
+    assert mended.shape == (16,)
+
+
+def test_effects_are_those_of_the_network(calibrated):
+    """They join, and the last is what the network itself gives on the same data."""
+    data = load()
+    effects = calibrated.effects
+    names = [effect.name for effect in effects]
+    assert names == ["scales", "voltages", "bias", "readout"]
+    assert {effect.metric for effect in effects} == {"accuracy"}
+    for before, after in pairwise(effects[:3]):
+        assert before.after == after.before
+    first = slice(256)
+    found = calibrated.accuracy(data.train_images[first], data.train_labels[first])
+    assert effects[-1].after == pytest.approx(found[-1], abs=0.005)
+    assert effects[0].before < 0.5 < effects[0].after
+
+
+def test_results_are_what_the_model_gives(calibrated):
+    """Probabilities, as softmax is applied to the mean instead of to single spikes."""
+    data, model = load(), dense_model()
+    images = data.test_images[:100]
+    expected = model.predict(images, verbose=0)
+    found = calibrated.predict(images, n_steps=100)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=0.2)
+    assert np.mean(np.abs(found - expected)) < 0.01
+    (probe,) = calibrated.outputs.values()
+    assert not isinstance(probe.target, nengo_jax.TensorNode)
+
+
+def test_pieces_are_one_run(calibrated):
+    """More steps than a piece has, and a batch that is not full."""
+    images = load().test_images[:70]
+    (node,), (probe,) = calibrated.assembled.nodes, calibrated.assembled.probes
+    found = calibrated.predict(images, n_steps=150)
+    with calibrated.simulator(70) as sim:
+        sim.run_steps(150, {node: np.repeat(images[:, None], 150, axis=1)})
+        logits = sim.data[probe].mean(axis=1)
+    expected = keras.activations.softmax(logits.astype(np.float32))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_nothing_given_is_changed():
+    data, model = load(), dense_model()
+    converter = rectified()
+    weights = [np.array(value) for value in model.get_weights()]
+    connections = list(converter.net.all_connections)
+    types = [ensemble.neuron_type for ensemble in converter.net.all_ensembles]
+    calibrate(converter, data.train_images[:64], n_steps=4, fine_tune=1, **QUICK)
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert converter.net.all_connections == connections
+    assert [e.neuron_type for e in converter.net.all_ensembles] == types
+
+
+@pytest.mark.filterwarnings(COPIED)
+def test_other_simulators_give_the_same(calibrated):
+    """The network runs in nengo.Simulator as it is."""
+    (node,), (probe,) = calibrated.assembled.nodes, calibrated.assembled.probes
+    image = load().test_images[3]
+    network = calibrated.net.copy()
+    place = calibrated.net.all_probes.index(probe)
+    network.all_nodes[calibrated.net.all_nodes.index(node)].output = image
+    with nengo.Simulator(network, progress_bar=False, optimize=False) as reference:
+        reference.run_steps(20)
+    with nengo_jax.Simulator(network, dtype="float64", progress_bar=False) as sim:
+        sim.run_steps(20)
+    expected = reference.data[network.all_probes[place]]
+    assert np.any(expected)
+    np.testing.assert_allclose(
+        sim.data[network.all_probes[place]], expected, rtol=1e-9, atol=1e-9
+    )
+
+
+# -- scales
+
+
+def test_percentile_gets_the_rate():
+    model = one_layer()
+    result = calibrate(
+        model,
+        NORMAL,
+        n_steps=100,
+        rate=500,
+        percentile=100,
+        voltage="half",
+        bias=False,
+        **QUICK,
+    )
+    expected = activations(model, "hidden", NORMAL)
+    assert result.scales["hidden"] == pytest.approx(500 / expected.max(), rel=1e-5)
+    (hidden,) = [p for p in result.assembled.parts if p.label == "hidden"]
+    (node,) = result.assembled.nodes
+    found = mean_output(result.net, node, NORMAL, hidden.source, 100)
+    # one spike in 0.1 s is 10 Hz, which is 2% of the largest activation
+    np.testing.assert_allclose(found, expected, atol=0.011 * expected.max())
+
+
+def test_scale_by_channel_helps_small_channels():
+    model = one_layer()
+    kernel, bias = model.get_layer("hidden").get_weights()
+    kernel[:, ::2] /= 100
+    model.get_layer("hidden").set_weights([kernel, bias])
+    readout, shift = model.get_layer("output").get_weights()
+    readout[::2] *= 100
+    model.get_layer("output").set_weights([readout, shift])
+    expected = model.predict(NORMAL, verbose=0)
+    errors = [
+        calibrate(
+            model, NORMAL, n_steps=16, rate=1000, per_channel=wanted, **QUICK
+        ).error(NORMAL, expected)[-1]
+        for wanted in (False, True)
+    ]
+    assert errors[1] < 0.1 < errors[0]
+
+
+def test_percentile_leaves_outliers_aside():
+    model = one_layer()
+    x = NORMAL.copy()
+    x[0] *= 1000
+    expected = model.predict(NORMAL[1:], verbose=0)
+    errors = [
+        calibrate(
+            model, x, n_steps=16, rate=1000, percentile=p, bias=False, **QUICK
+        ).error(NORMAL[1:], expected)[-1]
+        for p in (100, 95)
+    ]
+    assert errors[1] < 0.1 < errors[0]
+
+
+def test_what_cannot_be_scaled_is_left_with_a_warning():
+    with pytest.warns(UserWarning, match="not proportional"):
+        converter = Converter(
+            dense_model(), swap_activations={"relu": nengo.LIF()}, scale_firing_rates=2
+        )
+    with pytest.warns(
+        UserWarning, match=r"hidden0, hidden1, hidden2: firing rates of LIF"
+    ):
+        result = calibrate(
+            converter, load().train_images, n_steps=4, voltage="half", **QUICK
+        )
+    assert not result.scales
+
+
+# -- voltages
+
+
+@pytest.mark.parametrize(
+    ("voltage", "low", "high"),
+    [("zero", -0.6, -0.4), ("half", -0.05, 0.05), ("random", -0.1, 0.1)],
+)
+def test_voltage_at_half_the_threshold_is_right_on_average(voltage, low, high):
+    """In units of a spike: rounding down loses half of one, rounding loses none."""
+    model, n_steps = one_layer(), 10
+    result = calibrate(
+        model, NORMAL, n_steps=n_steps, rate=1000, voltage=voltage, bias=False, **QUICK
+    )
+    expected = activations(model, "hidden", NORMAL)
+    (hidden,) = [p for p in result.assembled.parts if p.label == "hidden"]
+    (node,) = result.assembled.nodes
+    found = mean_output(result.net, node, NORMAL, hidden.source, n_steps)
+    spike = 1 / (n_steps * DT * result.scales["hidden"])
+    active = expected > spike
+    assert low < np.mean((found - expected)[active]) / spike < high
+
+
+# -- biases
+
+
+def test_shifts_make_means_right():
+    """Rectifying an uneven current makes deep layers too active without them."""
+    data = load()
+    images = data.train_images[:256]
+    results = [
+        calibrate(
+            rectified(),
+            images,
+            n_steps=16,
+            rate=1000,
+            bias=bias,
+            measure=False,
+            trial_examples=256,
+        )
+        for bias in (False, True)
+    ]
+    last = activations(dense_model(), "hidden2", images).mean(axis=0)
+    deviations = []
+    for result in results:
+        (part,) = [p for p in result.assembled.parts if p.label == "hidden2"]
+        (node,) = result.assembled.nodes
+        found = mean_output(result.net, node, images, part.source, 16).mean(axis=0)
+        deviations.append(np.mean(np.abs(found - last)) / np.mean(last))
+    assert deviations[1] < 0.6 * deviations[0]
+    expected = dense_model().predict(data.test_images, verbose=0)
+    errors = [result.error(data.test_images, expected)[-1] for result in results]
+    assert errors[1] < 0.8 * errors[0]
+
+
+# -- BatchNormalization
+
+
+def normalized():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dense(16, use_bias=False, name="hidden"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(name="relu"),
+            layers.Dense(2),
+        ]
+    )
+    rng = np.random.RandomState(0)
+    model.get_layer("norm").set_weights(
+        [rng.uniform(0.5, 2, 16), *rng.normal(size=(2, 16)), rng.uniform(0.5, 2, 16)]
+    )
+    return model
+
+
+def test_folding_leaves_no_layer_of_keras():
+    model = normalized()
+    swaps = {"relu": SoftResetIntegrateAndFire()}
+    with pytest.warns(UserWarning, match="norm"):
+        converter = Converter(model, swap_activations=swaps)
+    folded = calibrate(converter, NORMAL, n_steps=16)
+    left = calibrate(converter, NORMAL, n_steps=16, fold=False)
+    kinds = [
+        [node for node in c.net.all_nodes if isinstance(node, nengo_jax.TensorNode)]
+        for c in (folded, left)
+    ]
+    assert [len(nodes) for nodes in kinds] == [0, 1]
+    assert folded.effects[0].name == "folding"
+    assert "folding" not in [e.name for e in left.effects]
+    folding = folded.effects[0]
+    assert folding.before == pytest.approx(folding.after, rel=1e-3)
+    np.testing.assert_allclose(folded.predict(NORMAL), left.predict(NORMAL), atol=1e-3)
+    assert folded.effects[-1].after < 0.05
+
+
+# -- readout
+
+
+def test_a_mean_is_better_than_the_last_step(calibrated):
+    effect = calibrated.effects[-1]
+    assert effect.name == "readout"
+    assert effect.after > effect.before + 0.1
+
+
+def test_delayed_and_filtered_readouts():
+    """With synapses the first steps say nothing, so a mean should leave them out."""
+    model = one_layer()
+    converter = Converter(
+        model, swap_activations={"relu": SoftResetIntegrateAndFire()}, synapse=0.01
+    )
+    expected = model.predict(NORMAL, verbose=0)
+    errors = {
+        name: calibrate(
+            converter, NORMAL, n_steps=60, readout=readout, bias=False, **QUICK
+        ).error(NORMAL, expected)[-1]
+        for name, readout in {
+            "mean": "mean",
+            "delayed": Readout("delayed", start=40),
+            "filtered": Readout("filtered", synapse=nengo.Lowpass(0.005)),
+        }.items()
+    }
+    assert errors["delayed"] < 0.5 * errors["mean"]
+    assert errors["filtered"] < 0.5 * errors["mean"]
+
+
+# -- fine-tuning
+
+
+def test_fine_tuning_makes_few_spikes_enough():
+    data = load()
+    result = calibrate(
+        rectified(),
+        data.train_images,
+        data.train_labels,
+        n_steps=6,
+        rate=500,
+        fine_tune=6,
+        learning_rate=1e-3,
+    )
+    effect = result.effects[-1]
+    assert effect.name == "fine_tuning"
+    assert effect.after > effect.before + 0.05
+    found = result.accuracy(data.test_images, data.test_labels)[-1]
+    assert found > effect.before + 0.03
+
+
+# -- plain networks
+
+
+def layered(seed=1):
+    """Two populations that are connected by weights, and a decoded ensemble."""
+    rng = np.random.RandomState(0)
+    with nengo.Network(seed=seed) as network:
+        network.config[nengo.Ensemble].neuron_type = nengo.SpikingRectifiedLinear()
+        stimulus = nengo.Node([0, 0], label="stimulus")
+        first = nengo.Ensemble(
+            40, 1, gain=np.ones(40), bias=np.zeros(40), label="first"
+        )
+        second = nengo.Ensemble(
+            30, 1, gain=np.ones(30), bias=rng.normal(size=30), label="second"
+        )
+        weights = [rng.normal(size=shape) for shape in [(40, 2), (30, 40), (1, 30)]]
+        nengo.Connection(stimulus, first.neurons, transform=weights[0], synapse=None)
+        nengo.Connection(
+            first.neurons, second.neurons, transform=weights[1] / 40, synapse=None
+        )
+        output = nengo.Node(size_in=1, label="output")
+        nengo.Connection(second.neurons, output, transform=weights[2], synapse=None)
+        nengo.Probe(output)
+    return network
+
+
+@pytest.mark.filterwarnings(COPIED)
+def test_a_network_of_ensembles():
+    network = layered()
+    x = np.random.RandomState(1).normal(size=(80, 2))
+    before = [ensemble.gain.copy() for ensemble in network.all_ensembles]
+    result = calibrate(network, x, n_steps=32)
+    assert [effect.name for effect in result.effects] == [
+        "scales",
+        "voltages",
+        "bias",
+        "readout",
+    ]
+    assert {effect.metric for effect in result.effects} == {"error"}
+    assert result.effects[0].before > 0.5
+    assert result.effects[-1].after < 0.05
+    with network.copy() as rates:
+        for ensemble in rates.all_ensembles:
+            ensemble.neuron_type = nengo.RectifiedLinear()
+    with nengo_jax.Simulator(rates, minibatch_size=80, progress_bar=False) as sim:
+        sim.run_steps(1, {rates.all_nodes[0]: x[:, None]})
+        expected = sim.data[rates.all_probes[0]][:, -1]
+    assert result.error(x, expected)[-1] < 0.05
+    for ensemble, gain in zip(network.all_ensembles, before, strict=True):
+        np.testing.assert_array_equal(ensemble.gain, gain)
+    (stimulus, _), (probe,) = network.all_nodes, network.all_probes
+    assert result.inputs[stimulus] in result.net.all_nodes
+    assert result.outputs[probe] in result.net.all_probes
+
+
+def test_decoders_stay_what_they_are():
+    """Gains are scaled, amplitudes divided: a decoded function is the same."""
+    with nengo.Network(seed=3) as network:
+        stimulus = nengo.Node([0])
+        ensemble = nengo.Ensemble(
+            100, 1, neuron_type=nengo.SpikingRectifiedLinear(), label="ensemble"
+        )
+        square = nengo.Node(size_in=1)
+        nengo.Connection(stimulus, ensemble, synapse=None)
+        nengo.Connection(ensemble, square, function=np.square, synapse=None)
+        nengo.Probe(square)
+    x = np.linspace(-1, 1, 50)[:, None]
+    result = calibrate(network, {stimulus: x}, n_steps=20)
+    assert result.effects[-1].after < 0.05
+    assert result.error({stimulus: x}, x**2)[-1] < 0.1
+
+
+# -- what is refused
+
+X = np.zeros((4, 64), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("data", "labels", "arguments", "message"),
+    [
+        (np.zeros((4, 63)), None, {}, r"data have shape \(4, 63\)"),
+        (np.zeros((0, 64)), None, {}, "no examples"),
+        (np.full((4, 64), np.nan), None, {}, "NaN"),
+        (np.full((4, 64), "a"), None, {}, "must be numbers"),
+        ({"wrong": X}, None, {}, "inputs of the model"),
+        (X, [0, 1, 2], {}, r"labels have shape \(3,\).*4 examples"),
+        (X, [0, 1, 2, 10], {}, "from 0 to 9.*10 for example 3"),
+        (X, [0, 1, 2, -1], {}, "-1 for example 3"),
+        (X, [0, 1, 2, 0.5], {}, "whole numbers"),
+        (X, None, {"percentile": 0}, "percentile must be"),
+        (X, None, {"percentile": 100.1}, "percentile must be"),
+        (X, None, {"rate": -5}, "rate must be a positive number"),
+        (X, None, {"n_steps": 0}, "n_steps must be a whole number"),
+        (X, None, {"n_steps": 2.5}, "n_steps must be a whole number"),
+        (X, None, {"dt": 0}, "dt must be a positive number"),
+        (X, None, {"voltage": "full"}, "voltage must be one of"),
+        (X, None, {"readout": "median"}, "no readout 'median'"),
+        (X, None, {"readout": Readout("delayed", start=40)}, "only 32 steps"),
+        (X, None, {"fine_tune": -1}, "fine_tune must be"),
+    ],
+)
+def test_bad_input(data, labels, arguments, message, monkeypatch):
+    monkeypatch.setattr(nengo_jax.Simulator, "__init__", None)  # nothing is compiled
+    with pytest.raises(ValueError, match=message):
+        calibrate(rectified(), data, labels, **arguments)
+
+
+def test_something_must_spike():
+    converter = Converter(dense_model(), inference_only=True)
+    with pytest.raises(ValueError, match=r"Nothing.*spikes.*swap_activations"):
+        calibrate(converter, X)
+    with nengo.Network() as network:
+        nengo.Node([0])
+    with pytest.raises(ValueError, match=r"spikes \(it has no neurons\)"):
+        calibrate(network, np.zeros((2, 1)))
+
+
+def test_other_objects_are_refused():
+    with pytest.raises(TypeError, match=r"takes a Converter.*got int"):
+        calibrate(3, X)
+    model = keras.Sequential(
+        [keras.Input((None, 3)), layers.Dense(2, activation="relu")]
+    )
+    converter = Converter(model, temporal_model=True)
+    with pytest.raises(ValueError, match="temporal_model"):
+        calibrate(converter, np.zeros((2, 5, 3)))
+
+
+def test_networks_are_not_fine_tuned_or_saved(tmp_path):
+    network = layered()
+    with pytest.raises(ValueError, match="fine_tune is for converted Keras models"):
+        calibrate(network, np.zeros((2, 2)), fine_tune=1)
+    with network:
+        nengo.Ensemble(10, 1, neuron_type=nengo.AdaptiveLIF(), label="adaptive")
+    with pytest.raises(ValueError, match="adaptive: calibrate knows no rates"):
+        calibrate(network, np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="by input node"):
+        calibrate(network, {network.all_ensembles[0]: np.zeros((2, 2))})
