@@ -1,4 +1,4 @@
-"""Many small Keras models in one, so that many kinds of layers compile at once."""
+"""Keras models to convert; many small ones in one, so that they compile at once."""
 
 from __future__ import annotations
 
@@ -50,3 +50,30 @@ def randomize(model: keras.Model) -> None:
             values = rng.uniform(-0.5, 0.5, size=variable.shape)
             positive = "variance" in variable.path
             variable.assign(1.5 + values if positive else values)
+
+
+def image_model(last="softmax") -> keras.Model:
+    """Make a small convolutional network with a sum in it."""
+    image = keras.Input((6, 6, 2), name="image")
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="first")(image)
+    y = keras.layers.Conv2D(4, 1, name="second")(x)
+    z = keras.layers.AveragePooling2D(2, name="pool")(
+        keras.layers.Add(name="add")([x, y])
+    )
+    z = keras.layers.Flatten(name="flat")(z)
+    model = keras.Model(image, keras.layers.Dense(3, activation=last, name="third")(z))
+    randomize(model)
+    return model
+
+
+def small_model(activation="relu") -> keras.Sequential:
+    """Make a network of two dense layers."""
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(4, activation=activation, name="hidden"),
+            keras.layers.Dense(2, name="out"),
+        ]
+    )
+    randomize(model)
+    return model

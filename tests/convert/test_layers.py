@@ -1,22 +1,12 @@
 """Every kind of layer gives what Keras gives, before and after training."""
 
-import keras
 import pytest
 from keras import layers
 from keras_cases import joined
 
 from nengo_jax.convert import Converter
-from nengo_jax.families.keras_layer import usual_promotion
 
-
-@pytest.fixture(autouse=True)
-def seeded():
-    """Names and weights that do not depend on other tests; Keras promotes ranks."""
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(0)
-    with usual_promotion():
-        yield
-
+pytestmark = pytest.mark.usefixtures("seeded")
 
 IMAGE, FIRST = (6, 5, 4), (4, 6, 5)  # channels last, and first
 LINE, BLOCK = (7, 4), (4, 5, 3, 4)

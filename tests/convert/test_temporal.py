@@ -9,19 +9,11 @@ from keras_cases import randomize
 
 import nengo_jax
 from nengo_jax.convert import Converter
-from nengo_jax.families.keras_layer import usual_promotion
 from nengo_jax.layers import LMU, Alpha, Lowpass, SpikingActivation
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 STEPS = 50
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    """Names and weights that do not depend on other tests; Keras promotes ranks."""
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(0)
-    with usual_promotion():
-        yield
 
 
 def temporal(model, **options):

@@ -14,7 +14,6 @@ from .records import Converted, LayerCall, Options
 _EXTRAS = (
     "kernel_regularizer",
     "bias_regularizer",
-    "activity_regularizer",
     "kernel_constraint",
     "bias_constraint",
     "depthwise_regularizer",

@@ -80,6 +80,13 @@ def _choose_rule(call: LayerCall, options: Options, table: Table) -> Rule | str:
             "temporal_model=True each layer sees one step at a time. Wrap it in "
             "keras.layers.TimeDistributed to apply it to each step."
         )
+    if getattr(call.layer, "activity_regularizer", None) and not options.inference_only:
+        raise TypeError(
+            f"{call.label} ({kind}) has an activity_regularizer, which would have no "
+            "effect in a network. Leave it away with inference_only=True. To train "
+            "with it, give a probe of converter.layers[layer] a loss instead, such as "
+            "nengo_jax.losses.Regularize()."
+        )
     if rule is not None:
         reason = rule.refuse(call, options)
         if reason is None:
