@@ -98,14 +98,14 @@ def conjugate_gradient(
         bd = product(s.d)
         curvature = jnp.vdot(s.d, bd)
         alpha = s.rz / curvature
-        # Rounding can make a curvature that is almost zero negative.
-        good = (curvature > 0) & jnp.isfinite(alpha)
-        alpha = jnp.where(good, alpha, 0)
         i = s.i + 1
         x, r = s.x + alpha * s.d, s.r + alpha * bd
         z = solve(r)
         rz = jnp.vdot(r, z)
         q = jnp.vdot(x, gradient + r) / 2
+        # Rounding can make a curvature that is almost zero negative.
+        good = (curvature > 0) & jnp.isfinite(q)
+        x, q = jnp.where(good, x, s.x), jnp.where(good, q, s.history[s.i])
         history = s.history.at[i].set(q)
         k = jnp.maximum(_WINDOW, i // 10)
         progress = (q - history[i - k]) / q

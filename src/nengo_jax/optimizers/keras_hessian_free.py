@@ -70,8 +70,10 @@ class HessianFree(SecondOrder):
     >>> with nengo.Network(seed=0) as network:
     ...     a = nengo.Node([0.0])
     ...     ensemble = nengo.Ensemble(20, 1, neuron_type=nengo.LIFRate())
+    ...     b = nengo.Node(size_in=1)
     ...     _ = nengo.Connection(a, ensemble, synapse=None)
-    ...     probe = nengo.Probe(ensemble)
+    ...     _ = nengo.Connection(ensemble, b, synapse=None)
+    ...     probe = nengo.Probe(b)
     >>> x = np.linspace(-1, 1, 32).reshape(-1, 1, 1)
     >>> with nengo_jax.Simulator(network, minibatch_size=32, progress_bar=False) as sim:
     ...     sim.compile(HessianFree(iterations=20), loss="mse")
