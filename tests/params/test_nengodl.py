@@ -1,12 +1,23 @@
-"""Files of NengoDL: arrays by position, several parameters in one."""
+"""Files of NengoDL: arrays by position, several parameters in one.
 
+Those in ``data`` were written by NengoDL itself; ``nengodl_cases.py`` tells how.
+"""
+
+from pathlib import Path
+
+import jax
+import keras
 import nengo
 import numpy as np
 import pytest
 from helpers import assert_close
 from nengo.exceptions import SimulationError, ValidationError
+from nengodl_cases import CASES, SHOWN, STEPS
 
 import nengo_jax
+
+DATA = Path(__file__).parent / "data"
+RTOL = 1e-5  # of the largest value: single precision, other orders of summation
 
 
 def simulator(network) -> nengo_jax.Simulator:
@@ -29,7 +40,7 @@ def single() -> nengo.Network:
 
 @pytest.fixture(scope="module")
 def double() -> nengo.Network:
-    """Two ensembles, whose biases NengoDL joins, and a probe."""
+    """Two ensembles, whose biases NengoDL joins, and a probe that is in no file."""
     with nengo.Network(seed=1) as network:
         a = nengo.Ensemble(5, 1, label="a")
         b = nengo.Ensemble(4, 2, label="b")
@@ -45,9 +56,9 @@ SINGLE = {
     "dense/weights": np.arange(24.0).reshape(3, 8),
     "a/encoders": np.arange(8.0)[:, None],
 }
-# rows of the biases of b come first; then weights of the probe, which is not trained
+# rows of the biases of b come first
 DOUBLE = [np.arange(9.0), np.arange(5.0)[:, None], np.arange(8.0).reshape(4, 2)]
-DOUBLE += [np.full((1, 4), 2.0), np.full((1, 5), 3.0), np.full((1, 5), 4.0)]
+DOUBLE += [np.full((1, 4), 2.0), np.full((1, 5), 3.0)]
 
 
 def save(path, arrays):
@@ -85,9 +96,9 @@ def test_what_cannot_be_told_is_named_and_nothing_changes(double, tmp_path):
         with pytest.raises(SimulationError) as caught:
             sim.load_params(path)
         message = str(caught.value)
-        assert "what they hold: arr_0 (9,), arr_4 (1, 5), arr_5 (1, 5)." not in message
         assert "what they hold: arr_0 (9,)." in message
-        assert "without an array: a/bias (5,), b/bias (4,)." in message
+        assert "without an array: a/bias (5,), b/bias (4,) = [" in message
+        assert "Neither do sizes and initial values tell beyond doubt" in message
         after = values_of(sim)
         assert all(np.array_equal(after[name], before[name]) for name in before)
 
@@ -97,7 +108,7 @@ def test_the_user_can_tell(double, tmp_path):
     with simulator(double) as sim:
         loaded = sim.load_nengodl(path, order={"arr_0": ["b/bias", "a/bias"]})
         values = values_of(sim)
-    assert set(loaded) == values.keys() | {"probe/weights"}
+    assert set(loaded) == values.keys()
     assert_close(values["b/bias"], np.arange(4.0))
     assert_close(values["a/bias"], np.arange(4.0, 9.0))
     assert_close(values["b/encoders"], np.arange(8.0).reshape(4, 2))
@@ -145,3 +156,154 @@ def test_files_of_others_are_refused(double, tmp_path):
                 sim.load_params(tmp_path / f"{name}.npz")
         with pytest.raises(FileNotFoundError):
             sim.load_params(tmp_path / "nowhere.npz")
+
+
+def built(name: str, **keywords) -> nengo_jax.Simulator:
+    """A simulator of one of the networks of which there are files."""
+    network = CASES[name].build(nengo_jax, keras, **keywords)
+    return nengo_jax.Simulator(network, minibatch_size=2, progress_bar=False)
+
+
+def outputs_of(name: str, sim: nengo_jax.Simulator) -> tuple[list, list]:
+    """Outputs of a simulator for all probes, and those of NengoDL."""
+    network = sim.model.toplevel
+    sim.compile(loss={network.probes[0]: "mse"})
+    with np.load(DATA / f"{name}_outputs.npz") as file:
+        x, *expected = (file[key] for key in file.files)
+    with jax.numpy_rank_promotion("allow"):  # Keras's own layers rely on it
+        outputs = sim.predict({network.all_nodes[0]: x}, n_steps=STEPS, verbose=0)
+    return [outputs[probe][:, -SHOWN:] for probe in network.probes], expected
+
+
+KEY = "recognized by their likeness"
+FOUND = {
+    "several": "arr_1: sub.c/bias, sub.d/bias, e/bias, a/bias, b/bias; arr_3: ",
+    "array": "arr_0: array.array_0/bias, array.array_1/bias, array.array_2/bias",
+    "dense": r"arr_\d: layer0/bias, layer1/bias, layer2/bias\.",
+    "biases": "arr_0: Ensemble1/bias, Ensemble0/bias, Ensemble2/bias; arr_1: ",
+    "keras_layers": r"arr_0: Ensemble0/bias, Ensemble1/bias\.",
+}
+BIASES = {  # in the order of rows
+    "several": (20, 20, 24, 30, 25),
+    "array": (20, 20, 20, 20, 40),
+    "dense": (16, 16, 12),
+    "biases": (20, 20, 35),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_file_of_nengodl_gives_the_same_outputs(name):
+    with built(name) as sim:
+        with pytest.warns(UserWarning, match=f"{KEY}.*{FOUND[name]}"):
+            sim.load_params(DATA / f"{name}.npz")
+        outputs, expected = outputs_of(name, sim)
+    for actual, wanted in zip(outputs, expected, strict=True):
+        assert np.ptp(wanted) > 0
+        assert_close(actual, wanted, name, rtol=RTOL)
+
+
+def test_equal_initial_values_need_an_order():
+    path = DATA / "equal_tuning.npz"
+    with built("equal_tuning") as sim:
+        with pytest.raises(SimulationError, match=r"arr_\d \(44,\).*some are equal"):
+            sim.load_params(path)
+        array = next(n for n, value in np.load(path).items() if value.shape == (44,))
+        sim.load_nengodl(path, order={array: ["one/bias", "two/bias"]})
+        outputs, expected = outputs_of("equal_tuning", sim)
+    assert_close(outputs[0], expected[0], rtol=RTOL)
+
+
+def test_single_numbers_need_an_order_and_are_shown():
+    path = DATA / "nodes.npz"
+    with built("nodes") as sim:
+        with pytest.raises(SimulationError, match="cannot be told") as caught:
+            sim.load_params(path)
+        message = str(caught.value)
+        for name in ("twice", "two", "minus", "sparse"):
+            assert f"{name}/weights (" in message
+        assert "twice/weights () = 2.0" in message
+        order = {"arr_6": ["sparse/weights"], "arr_8": ["two/weights"]}
+        order["arr_7"] = ["twice/weights", "minus/weights"]
+        online = "Online rules change Connection"
+        with pytest.warns(UserWarning, match=KEY), pytest.warns(match=online):
+            sim.load_nengodl(path, order=order)
+        outputs, expected = outputs_of("nodes", sim)
+    assert_close(outputs[0], expected[0], rtol=RTOL)
+
+
+@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize("seed", [100, 101])
+def test_another_seed_is_refused(name, seed):
+    with built(name, seed=seed) as sim:
+        before = values_of(sim)
+        with pytest.raises(SimulationError, match="another seed"):
+            sim.load_params(DATA / f"{name}.npz")
+        after = values_of(sim)
+    assert all(np.array_equal(after[key], before[key]) for key in before)
+
+
+@pytest.mark.parametrize("name", ["several", "array", "biases"])
+def test_without_a_seed_values_say_nothing(name):
+    match = "no seed, so it started with other"
+    with built(name, seed=None) as sim, pytest.raises(SimulationError, match=match):
+        sim.load_params(DATA / f"{name}.npz")
+
+
+@pytest.mark.parametrize("name", BIASES)
+def test_rows_in_any_order_are_found(name, tmp_path):
+    arrays = dict(np.load(DATA / f"{name}.npz"))
+    with built(name) as sim:
+        with pytest.warns(UserWarning, match=KEY):
+            sim.load_params(DATA / f"{name}.npz")
+        expected = values_of(sim)
+        sizes = BIASES[name]
+        biases = next(n for n, v in arrays.items() if v.shape == (sum(sizes),))
+        parts = np.split(arrays[biases], np.cumsum(sizes)[:-1])
+        arrays[biases] = np.concatenate(parts[::-1])
+        np.savez(tmp_path / "turned.npz", **arrays)
+        with pytest.warns(UserWarning, match=KEY):
+            sim.load_params(tmp_path / "turned.npz")
+        values = values_of(sim)
+    assert all(np.array_equal(values[key], expected[key]) for key in expected)
+
+
+def test_another_seed_is_noticed_where_sizes_suffice(tmp_path):
+    def network(seed):
+        with nengo.Network(seed=seed) as result:
+            node = nengo.Node([0.0])
+            ensemble = nengo.Ensemble(40, 1)
+            nengo.Connection(node, ensemble.neurons, transform=np.ones((40, 1)))
+        return result
+
+    with simulator(network(1)) as sim:
+        ensemble = sim.model.toplevel.ensembles[0]
+        bias = sim.data[ensemble].bias
+    path = save(tmp_path / "params", [bias, np.ones((40, 1))])
+    with simulator(network(1)) as sim:
+        sim.load_params(path)
+    match = "biases in .* are nothing like"
+    with simulator(network(2)) as sim, pytest.warns(UserWarning, match=match):
+        sim.load_params(path)
+
+
+def test_what_is_trained_must_agree(tmp_path):
+    def network(trainable):
+        with nengo.Network(seed=1) as result:
+            nengo_jax.configure_settings(trainable=None)
+            node = nengo.Node([0.0])
+            for name in "ab":
+                ensemble = nengo.Ensemble(20, 1, label=name)
+                nengo.Connection(node, ensemble)
+                result.config[ensemble].trainable = name == trainable
+        return result
+
+    with simulator(network("a")) as sim:
+        records = [sim.data[ensemble] for ensemble in sim.model.toplevel.ensembles]
+    encoders = [record.scaled_encoders for record in records]
+    biases = [record.bias for record in records]
+    path = save(tmp_path / "params", [encoders[0], biases[0], biases[1], encoders[1]])
+    with simulator(network("a")) as sim:
+        assert len(sim.load_nengodl(path)) == 4
+    match = "other things are trained"
+    with simulator(network("b")) as sim, pytest.raises(SimulationError, match=match):
+        sim.load_nengodl(path)

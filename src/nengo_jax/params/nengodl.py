@@ -1,33 +1,42 @@
 """Read the parameter files of NengoDL.
 
 Such an ``.npz`` file holds arrays by position, ``arr_0``, ``arr_1`` and so on, without
-names: those of trainable parameters, then those of others, then perhaps the state. Each
-array joins, along its first axis, all parameters of one kind that agree in the other
-axes, in an order that only the program knew that wrote the file. So what an array holds
-follows from its shape only if a network has one trainable parameter, or one that is not
-trained, of that shape. For instance biases of several ensembles lie in one array, and
-have to be pointed out with ``order``.
+names: those of trainable parameters, first of the network, then of its Keras layers;
+then in the same way those of others; then perhaps the state. Each array joins, along
+its first axis, parameters that agree in the other axes, in an order that only the
+program knew that wrote the file; ``matching.py`` finds it out, or has to be told.
 
-What was learned online has a batch axis in such files, and is not read; neither is the
-state.
+What a file does not hold has to be the same in the network from the start: gains,
+decoders of probes, and encoders of ensembles that nothing drives. What was learned
+online has a batch axis in such files, and is not read; neither is the state.
 """
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from nengo import Probe
+from nengo.builder import Model
+from nengo.ensemble import Neurons
 from nengo.exceptions import SimulationError, ValidationError
 
+from ..compiler.parameters import BIAS
 from .assign import assign, present_values
-from .live import Live
-from .names import Entry, entries_of
+from .contents import absent, axes_of, rows_of, tell, unexplained
+from .live import Live, initial_of
+from .matching import distinct, resemblance
+from .names import Entry, entries_of, network_of, probe_connections
 
 Arrays = dict[str, np.ndarray]
-Axes = tuple[int, ...]
+
+_FEW_VALUES = 10  # so few say little of whether two values are alike
+_UNLIKE = 4.0  # evidence that random values reach once in a hundred times
+_LISTED = 12  # names in a message
+_FEW_SHOWN = 4  # numbers in a message
 
 
 def load_nengodl(
@@ -39,7 +48,8 @@ def load_nengodl(
 ) -> list[str]:
     """Load parameters from an ``.npz`` file of NengoDL.
 
-    Everything is checked before anything changes.
+    The network has to be the one that was trained, with the same seed. Everything is
+    checked before anything changes.
 
     Parameters
     ----------
@@ -63,27 +73,46 @@ def load_nengodl(
         parameters that are left.
     ValidationError
         If the file has other arrays than those of NengoDL, or ``order`` does not fit.
+
+    Warns
+    -----
+    UserWarning
+        If values told the order of an array; which it is. If biases are nothing like
+        those that the network started with, so that gains differ probably. If
+        something was learned online.
     """
     arrays = _read(Path(path))
-    entries = {n: e for n, e in entries_of(live.model).items() if e.signal is not None}
-    given = dict(order or {})
-    held = _check_order(given, arrays, entries) | _tell(
-        {name: value for name, value in arrays.items() if name not in given},
-        [e for e in entries.values() if not any(e.name in n for n in given.values())],
+    entries = {
+        name: entry
+        for name, entry in entries_of(live.model).items()
+        if entry.signal is not None and not isinstance(entry.obj, Probe)
+    }
+    unused, online = absent(live.model, entries)
+    held = _check_order(dict(order or {}), arrays, entries)
+    unnamed = entries.keys() - {name for names in held.values() for name in names}
+    found, by_value = tell(
+        {name: value for name, value in arrays.items() if name not in held},
+        [e for n, e in entries.items() if n in unnamed - unused - online],
+        [e for n, e in entries.items() if n in unnamed & unused],
     )
+    held |= found
     assigned = {name for names in held.values() for name in names}
     if not partial:
-        left = {name: v for name, v in arrays.items() if name not in held}
-        open_entries = [e for name, e in entries.items() if name not in assigned]
-        _check_complete(path, left, open_entries)
+        unknown = unexplained(arrays, held, [entries[name] for name in online])
+        missing = entries.keys() - assigned - unused - online
+        left = [entry for name, entry in entries.items() if name in missing]
+        _check_complete(path, unknown, left, live.model)
     present = present_values(live, entries)
     values = {}
     for array, names in held.items():
-        stops = np.cumsum([_rows(entries[name]) for name in names])[:-1]
+        stops = np.cumsum([rows_of(entries[name]) for name in names])[:-1]
         for name, rows in zip(names, np.split(arrays[array], stops), strict=True):
             now = present[name]
             value = rows.reshape(entries[name].shape).astype(now.dtype)
             values[name] = np.broadcast_to(value, now.shape)
+    _warn_of_order(path, {array: found[array] for array in by_value})
+    _warn_of_online(path, sorted(online - assigned))
+    _warn_of_seed(path, live.model, [entries[name] for name in assigned], values)
     assign(live, entries, values)
     return list(values)
 
@@ -122,8 +151,8 @@ def _check_order(
                 attr="order",
             )
         members = [entries[name] for name in names]
-        shapes = {_axes(member)[1:] for member in members}
-        rows = sum(map(_rows, members))
+        shapes = {axes_of(member)[1:] for member in members}
+        rows = sum(map(rows_of, members))
         expected = {(rows, *axes) for axes in shapes}
         if expected != {arrays[array].shape}:
             raise ValidationError(
@@ -134,68 +163,95 @@ def _check_order(
     return {array: list(names) for array, names in order.items()}
 
 
-def _tell(arrays: Arrays, entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Find out what arrays hold, where only one answer is possible."""
-    blocks: dict[Axes, list[str]] = defaultdict(list)
-    for name, value in arrays.items():
-        blocks[value.shape[1:]].append(name)
-    held = {}
-    for axes, names in blocks.items():
-        here = [entry for entry in entries if _axes(entry)[1:] == axes]
-        held |= _by_shape(names, arrays, here) or _by_position(names, arrays, here)
-    return held
-
-
-def _by_shape(
-    names: Sequence[str], arrays: Arrays, entries: Sequence[Entry]
-) -> dict[str, list[str]]:
-    """One parameter for each array, if all shapes differ and agree."""
-    by_rows = {_rows(entry): entry.name for entry in entries}
-    rows = {len(arrays[name]): name for name in names}
-    different = len(by_rows) == len(entries) and len(rows) == len(names)
-    if not different or by_rows.keys() != rows.keys():
-        return {}
-    return {rows[count]: [name] for count, name in by_rows.items()}
-
-
-def _by_position(
-    names: Sequence[str], arrays: Arrays, entries: Sequence[Entry]
-) -> dict[str, list[str]]:
-    """The first array holds what is trained, if anything is, and the next the rest."""
-    held = {}
-    waiting = list(names)
-    for trainable in (True, False):
-        members = [entry for entry in entries if entry.trainable is trainable]
-        if not members or not waiting:
-            continue
-        unique = len(members) == 1 and (trainable or len(waiting) == 1)
-        if unique and len(arrays[waiting[0]]) == _rows(members[0]):
-            held[waiting[0]] = [members[0].name]
-        waiting = waiting[1:]
-    return held
-
-
-def _check_complete(path: object, arrays: Arrays, entries: Sequence[Entry]) -> None:
+def _check_complete(
+    path: object, arrays: Arrays, entries: Sequence[Entry], model: Model
+) -> None:
     if not arrays and not entries:
         return
-    shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items())
+    unknown = ", ".join(_show(name, value) for name, value in arrays.items())
+    left = ", ".join(_show(e.name, initial_of(e.signal)) for e in entries if e.signal)
+    unseeded = [e.name for e in entries if not model.seeded.get(e.obj, True)]
+    if unseeded:
+        reason = (
+            "The network has no seed, so it started with other values than NengoDL "
+            f"had, and these say nothing of where {_some(unseeded)} lie."
+        )
+    else:
+        reason = (
+            "Neither do sizes and initial values tell beyond doubt: some are equal, or "
+            "training changed them too much, or this is another network, or one with "
+            "another seed, or other things are trained in it."
+        )
     raise SimulationError(
         f"{path} cannot be matched with the network; nothing was changed. NengoDL "
         "writes arrays without names, several parameters in one. Arrays of which it "
-        f"cannot be told what they hold: {shapes or 'none'}. Parameters without an "
-        f"array: {_list(entries) or 'none'}. Say what arrays hold, in the order of "
-        'rows, with order={"arr_0": [names]}, or load the rest with partial=True.'
+        f"cannot be told what they hold: {unknown or 'none'}. Parameters without an "
+        f"array: {left or 'none'}. {reason} Say what arrays hold, in the order of "
+        'rows, with load_nengodl(path, order={"arr_0": [names]}), or load the rest '
+        "with partial=True."
     )
+
+
+def _show(name: str, value: np.ndarray) -> str:
+    """Name and shape, and what may help to recognize a value of few numbers."""
+    few = (
+        f" = {np.round(value.astype(float), 4).tolist()}"
+        if value.size <= _FEW_SHOWN
+        else ""
+    )
+    return f"{name} {value.shape}{few}"
+
+
+def _warn_of_order(path: object, held: Mapping[str, Sequence[str]]) -> None:
+    """Say what was assumed."""
+    if held:
+        found = "; ".join(f"{array}: {_some(names)}" for array, names in held.items())
+        warnings.warn(
+            f"{path} does not say in which order some arrays hold their parameters. "
+            "They were recognized by their likeness to the initial values of the "
+            f"network: {found}.",
+            stacklevel=4,
+        )
+
+
+def _warn_of_online(path: object, names: Sequence[str]) -> None:
+    """Say what is not read."""
+    if names:
+        warnings.warn(
+            f"Online rules change {_some(names)}; these are not read from {path}.",
+            stacklevel=4,
+        )
+
+
+def _warn_of_seed(
+    path: object, model: Model, entries: Sequence[Entry], values: Arrays
+) -> None:
+    """Say so if what a file does not hold is probably different."""
+    network = network_of(model)
+    driven = any(isinstance(c.post_obj, Neurons) for c in network.all_connections)
+    if not driven and not probe_connections(model):
+        return
+    likeness = [
+        resemblance(values[entry.name], initial_of(entry.signal))
+        for entry in entries
+        if entry.attribute == BIAS and entry.signal is not None
+        if distinct(initial_of(entry.signal)) >= _FEW_VALUES
+    ]
+    if likeness and max(likeness) < _UNLIKE:
+        warnings.warn(
+            f"The biases in {path} are nothing like those that the network started "
+            "with. If it has another seed than the one that was trained, its gains and "
+            "the decoders of its probes, which the file does not hold, differ too, and "
+            "so do the results.",
+            stacklevel=4,
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _LISTED
+    listed = ", ".join(names[:_LISTED])
+    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def _list(entries: Sequence[Entry]) -> str:
     return ", ".join(f"{entry.name} {entry.shape}" for entry in entries)
-
-
-def _axes(entry: Entry) -> Axes:
-    """Shape of a parameter; a single number is a row of one."""
-    return entry.shape or (1,)
-
-
-def _rows(entry: Entry) -> int:
-    return _axes(entry)[0]
