@@ -57,8 +57,12 @@ def encode_object(value: Any) -> Any:
             f"{value!r} cannot be saved. Neuron types and synapses of nengo and "
             "nengo_jax can."
         )
-    names = inspect.signature(type(value)).parameters
-    arguments = {name: encode_object(getattr(value, name)) for name in names}
+    parameters = inspect.signature(type(value)).parameters.values()
+    arguments = {
+        parameter.name: encode_object(getattr(value, parameter.name))
+        for parameter in parameters
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
     return {"type": name, "arguments": arguments}
 
 
