@@ -107,6 +107,14 @@ def test_too_many_arrangements_are_none():
     assert arrange({"x": np.arange(float(sizes.sum()))}, members) == ({}, False)
 
 
+def test_what_fits_nowhere_is_none():
+    first, second, third = random(30, 5, 7)
+    rows = np.concatenate([first, second, third])
+    arrays = {"x": rows[:21], "y": rows[21:]}
+    assert arrange(arrays, members_of(first, second, third)) == ({}, False)
+    assert arrange(arrays, members_of(rows)) == ({}, False)
+
+
 def test_a_contradiction_is_found():
     values = random(20, 20, seed=3)
     arrays = dict(zip("xy", values, strict=True))

@@ -24,6 +24,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 _MARGIN = 20.0  # of s: a chance of 2e-9
 _SHARE = 0.5  # of the variance that at least comes from the start
@@ -263,23 +264,19 @@ def _places(
     """Compare all members with all rows where their sizes let them lie."""
     sizes = np.array([len(member.initial) for member in members])
     counts = np.array([distinct(member.initial) for member in members])
-    sums = 1  # bit k: some of the sizes add up to k
-    for size in sizes.tolist():
-        sums |= sums << size
-    columns = []
+    possible = _sums(sizes.tolist())
+    columns = [_Places(*(np.zeros(0, int) for _ in _Places._fields))]
     for number, space in enumerate(spaces):
         rows = arrays[space.array][space.start : space.stop]
         for size in np.unique(sizes).tolist():
-            last = len(rows) - size
-            starts = np.array(
-                [k for k in range(last + 1) if sums >> k & 1 and sums >> last - k & 1],
-                dtype=int,
-            )
+            before = possible[: max(0, len(rows) - size + 1)]
+            starts = np.flatnonzero(before & before[::-1])  # the rest can be filled too
             own = np.flatnonzero(sizes == size)
             initial = _standardized(np.stack([members[k].initial for k in own]))
             step = max(1, _MOST_ELEMENTS // initial.shape[1])
             for some in (starts[k : k + step] for k in range(0, len(starts), step)):
-                windows = np.stack([rows[start : start + size] for start in some])
+                windows = sliding_window_view(rows, size, axis=0)[some]
+                windows = np.moveaxis(windows, -1, 1)  # as it is appended
                 correlation = _standardized(windows) @ initial.T
                 start = np.repeat(some + space.start, len(own))
                 columns.append(
@@ -293,6 +290,15 @@ def _places(
                     )
                 )
     return _Places(*map(np.concatenate, zip(*columns, strict=True)))
+
+
+def _sums(sizes: Sequence[int]) -> np.ndarray:
+    """Whether some of the sizes add up to 0, 1, 2 and so on."""
+    bits = 1
+    for size in sizes:
+        bits |= bits << size
+    digits = np.frombuffer(bits.to_bytes(sum(sizes) // 8 + 1, "little"), np.uint8)
+    return np.unpackbits(digits, bitorder="little").astype(bool)
 
 
 def _standardized(values: np.ndarray) -> np.ndarray:
