@@ -10,6 +10,7 @@ from keras_cases import image_model, randomize, small_model
 import nengo_jax
 from nengo_jax.convert import Converter
 from nengo_jax.neurons import BoundedReLU, LeakyReLU
+from nengo_jax.nodes import TensorNode
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -45,6 +46,22 @@ def test_swapped_layers():
     }
     found = Converter(model, swap_activations=swaps).net.all_ensembles
     assert [ensemble.neuron_type for ensemble in found] == list(swaps.values())
+
+
+def test_functions_that_are_called():
+    """Activations and sums are converted, whichever way they are written."""
+    functions, x = keras.activations, keras.Input((4,))
+    names = ["relu", "sigmoid", "tanh", "relu6", "elu", "selu", "gelu", "silu"]
+    names += ["softplus", "softsign", "hard_sigmoid", "leaky_relu", "exponential"]
+    parts = [getattr(functions, name)(x) for name in names]
+    parts.append(functions.relu(x, negative_slope=0.1, max_value=2.0))
+    parts.append(keras.ops.relu(x))
+    y = (parts[0] + parts[1]) - parts[2] + 1.0
+    converter = Converter(keras.Model(x, [y, *parts]))
+    assert converter.verify()
+    assert len(converter.net.all_ensembles) == len(parts)
+    exact = [n.label for n in converter.net.all_nodes if isinstance(n, TensorNode)]
+    assert len(exact) == 1  # that which adds a constant
 
 
 def test_swaps_that_nothing_uses():

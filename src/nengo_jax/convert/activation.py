@@ -1,27 +1,61 @@
-"""Layers that are an activation function, and nothing else."""
+"""Layers that are an activation function, and nothing else; and calls of functions.
+
+A function that is called on tensors of a model, as in ``keras.activations.relu(x)``, is
+an operation of Keras.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
+from keras.src.activations.activations import ReLU
+from keras.src.ops import nn, numpy
 
-from ..neurons import ELU, BoundedReLU, LeakyReLU
+from ..neurons import ELU, GELU, BoundedReLU, LeakyReLU
 from .activations import choose_activation, refuse_activation
 from .objects import connect, make_population
 from .records import Converted, LayerCall, Options, Source
 
+_FUNCTIONS = keras.activations
+OPERATIONS: Mapping[type, Callable[[Any], Any]] = MappingProxyType(
+    {
+        ReLU: lambda operation: _rectifier(operation),
+        nn.Relu: lambda _: _FUNCTIONS.relu,
+        nn.Relu6: lambda _: _FUNCTIONS.relu6,
+        nn.LeakyRelu: lambda operation: LeakyReLU(float(operation.negative_slope)),
+        nn.Sigmoid: lambda _: _FUNCTIONS.sigmoid,
+        nn.Elu: lambda operation: _exponential(operation),
+        nn.Selu: lambda _: _FUNCTIONS.selu,
+        nn.Gelu: lambda operation: GELU(operation.approximate),
+        nn.Silu: lambda _: _FUNCTIONS.silu,
+        nn.Softplus: lambda _: _FUNCTIONS.softplus,
+        nn.Softsign: lambda _: _FUNCTIONS.softsign,
+        nn.HardSigmoid: lambda _: _FUNCTIONS.hard_sigmoid,
+        numpy.Tanh: lambda _: _FUNCTIONS.tanh,
+        numpy.Exp: lambda _: _FUNCTIONS.exponential,
+    }
+)
+
 
 def activation_of(layer: Any) -> Any:
     """Return the Keras function, or the neuron type, that a layer computes."""
+    if type(layer) in OPERATIONS:
+        return OPERATIONS[type(layer)](layer)
     if isinstance(layer, keras.layers.ReLU):
         return _rectifier(layer)
     if isinstance(layer, keras.layers.LeakyReLU):
         return LeakyReLU(float(layer.negative_slope))
     if isinstance(layer, keras.layers.ELU):
-        alpha = float(layer.alpha)
-        return keras.activations.elu if alpha == 1 else ELU(alpha)
+        return _exponential(layer)
     return layer.activation
+
+
+def _exponential(layer: Any) -> Any:
+    alpha = float(layer.alpha)
+    return keras.activations.elu if alpha == 1 else ELU(alpha)
 
 
 def _rectifier(layer: Any) -> Any:

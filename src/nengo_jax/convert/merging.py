@@ -6,7 +6,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.ops import numpy
 
+from .fallback import convert_exact
 from .objects import connect, passthrough, pick
 from .records import Converted, LayerCall, Options, Source
 
@@ -14,7 +16,9 @@ from .records import Converted, LayerCall, Options, Source
 def convert_sum(
     call: LayerCall, sources: tuple[Source, ...], options: Options
 ) -> Converted:
-    """Convert ``keras.layers.Add``, ``Average`` and ``Subtract``."""
+    """Convert ``keras.layers.Add``, ``Average`` and ``Subtract``, and x + y, x - y."""
+    if len(sources) == 1:  # the other one is a constant, as in x + 1
+        return convert_exact(call, sources, options)
     shape, layer = call.shape_out, call.layer
     node = passthrough(call.label, shape)
     made = []
@@ -36,7 +40,8 @@ def convert_sum(
 def _factor(layer: Any, number: int, count: int) -> float | None:
     if isinstance(layer, keras.layers.Average):
         return 1 / count
-    if isinstance(layer, keras.layers.Subtract) and number == 1:
+    subtracts = isinstance(layer, (keras.layers.Subtract, numpy.Subtract))
+    if subtracts and number == 1:
         return -1
     return None
 

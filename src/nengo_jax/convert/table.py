@@ -13,10 +13,11 @@ from types import MappingProxyType
 from typing import Any
 
 from keras import layers
+from keras.src.ops import numpy
 
 from ..layers import Alpha, KerasSpikingLayer, Lowpass, SpikingActivation
 from ..layers.qcfs import QCFS
-from .activation import convert_activation, refuse_function
+from .activation import OPERATIONS, convert_activation, refuse_function
 from .convolution import (
     convert_convolution,
     convert_depthwise,
@@ -118,6 +119,9 @@ TABLE: Table = MappingProxyType(
         layers.LeakyReLU: _ACTIVATION,
         layers.ELU: _ACTIVATION,
         QCFS: Rule(convert_quantized),
+        **dict.fromkeys(OPERATIONS, _ACTIVATION),
+        numpy.Add: _SUM,
+        numpy.Subtract: _SUM,
         layers.Add: _SUM,
         layers.Average: _SUM,
         layers.Subtract: _SUM,

@@ -114,8 +114,8 @@ class BoundedReLU(NeuronType):
     Examples
     --------
     >>> from nengo_jax.neurons import BoundedReLU
-    >>> BoundedReLU(6).rates([-1, 1, 7], gain=[1], bias=[0]).ravel()
-    array([0., 1., 6.])
+    >>> BoundedReLU(6).rates([0.5, 1, 7], gain=[1], bias=[0]).ravel()
+    array([0.5, 1. , 6. ])
     """
 
     negative = True
