@@ -222,7 +222,7 @@ class Calibrated:
         """Save the network to a folder, completely or not at all.
 
         It holds the Keras model, what was found out as JSON, and arrays in safetensors:
-        reading it runs no code of its author. ``nengo_jax.convert.calibration.load``
+        reading it runs no code of its author. ``nengo_jax.convert.load``
         makes the network anew.
 
         Parameters

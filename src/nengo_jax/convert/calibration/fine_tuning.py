@@ -67,7 +67,8 @@ def fine_tune_weights(
             wanted = _one_hot(target.labels, probe.size_in)
         wanted = np.asarray(wanted[order], np.float32)
         y[probe] = wanted[:, None]  # the loss compares one step
-        losses[probe] = _loss(readout, final, target.labels is not None)
+        classes = probe.size_in if target.labels is not None else 0
+        losses[probe] = _loss(readout, final, classes)
     with Simulator(net, dt, minibatch_size=minibatch_size, progress_bar=False) as sim:
         sim.compile(keras.optimizers.Adam(learning_rate), loss=losses)
         sim.fit(x, y, n_steps=target.n_steps, epochs=epochs, shuffle=False, verbose=0)
@@ -78,9 +79,9 @@ def fine_tune_weights(
     }
 
 
-def _loss(readout: Readout, final: Final, labels: bool) -> Callable[[Any, Any], Any]:
+def _loss(readout: Readout, final: Final, classes: int) -> Callable[[Any, Any], Any]:
     """Return a loss of outputs in all steps, shape (examples, steps, size)."""
-    crossentropy = _crossentropy_of(final, labels)
+    crossentropy = _crossentropy_of(final, classes)
 
     def loss(y_true: Any, y_pred: Any) -> Any:
         wanted = y_true[:, 0]
@@ -97,12 +98,17 @@ def _loss(readout: Readout, final: Final, labels: bool) -> Callable[[Any, Any], 
     return loss
 
 
-def _crossentropy_of(final: Final, labels: bool) -> Callable[..., Any] | None:
-    """Return the cross-entropy that goes with the last activation of a model."""
+def _crossentropy_of(final: Final, classes: int) -> Callable[..., Any] | None:
+    """Return the cross-entropy that goes with the last activation of a model.
+
+    Without an activation, several outputs with labels are taken for logits, and one for
+    a value that should be 0 or 1.
+    """
     if final is keras.activations.sigmoid:
         return keras.losses.binary_crossentropy
     softmax = final is not None and "softmax" in str(final)
-    return keras.losses.categorical_crossentropy if softmax or labels else None
+    logits = softmax or (final is None and classes > 1)
+    return keras.losses.categorical_crossentropy if logits else None
 
 
 def _one_hot(labels: np.ndarray, size: int) -> np.ndarray:

@@ -131,13 +131,15 @@ class KerasSubject(Subject):
         if not settings.scales:
             return given
         scales = dict(given) if isinstance(given, Mapping) else {}
+        chosen: dict[Any, Any] = {}
         for converted in self._convert(given, fold=True).calls:
             label = key_of(converted)
-            if label in settings.scales:
-                scales[converted.layer] = settings.scales[label]
+            if label in settings.scales:  # the smallest of those of several calls
+                scale, layer = settings.scales[label], converted.layer
+                chosen[layer] = np.minimum(scale, chosen.get(layer, scale))
             elif converted.neurons is not None:
                 scales.setdefault(converted.layer, converted.scale)
-        return scales
+        return scales | chosen
 
     def _convert(self, scales: Any, *, fold: bool) -> Converter:
         options = self.options

@@ -122,7 +122,7 @@ def calibrate(
     Examples
     --------
     >>> import keras, numpy as np
-    >>> from nengo_jax.convert.calibration import calibrate
+    >>> from nengo_jax.convert import calibrate
     >>> keras.utils.set_random_seed(0)
     >>> model = keras.Sequential(
     ...     [
