@@ -222,6 +222,8 @@ def test_single_numbers_need_an_order_and_are_shown():
         for name in ("twice", "two", "minus", "sparse"):
             assert f"{name}/weights (" in message
         assert "twice/weights () = 2.0" in message
+        assert "arr_7 (2,) = [1.9995, -1.0], arr_8 (2,) = [0.4993, 0.7004]" in message
+        assert "arr_20" not in message  # the state
         order = {"arr_6": ["sparse/weights"], "arr_8": ["two/weights"]}
         order["arr_7"] = ["twice/weights", "minus/weights"]
         online = "Online rules change Connection"

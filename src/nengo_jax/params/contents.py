@@ -150,18 +150,27 @@ def _has_state(arrays: Arrays) -> bool:
 
 
 def unexplained(
-    arrays: Arrays, held: Mapping[str, object], online: Sequence[Entry]
+    arrays: Arrays,
+    held: Mapping[str, object],
+    missing: Sequence[Entry],
+    online: Sequence[Entry],
 ) -> dict[str, np.ndarray]:
-    """Return arrays that are neither known, nor state, nor learned online."""
+    """Return arrays that are neither known, nor state, nor learned online.
+
+    What may hold a parameter that is missing is no state.
+    """
     names = list(arrays)
     last = max((names.index(name) for name in held), default=-1)
+    wanted = {axes_of(entry)[1:] for entry in missing}
     left = {}
     for number, (name, value) in enumerate(arrays.items()):
-        state = number > last and _has_state(arrays)
+        number_of_steps = value.dtype.kind == "i"
+        after = number > last and value.shape[1:] not in wanted
         learned = any(
             value.ndim == len(entry.shape) + 1 and value.shape[2:] == entry.shape[1:]
             for entry in online
         )
+        state = number_of_steps or (after and _has_state(arrays))
         if name not in held and not state and not learned:
             left[name] = value
     return left

@@ -98,9 +98,9 @@ def load_nengodl(
     held |= found
     assigned = {name for names in held.values() for name in names}
     if not partial:
-        unknown = unexplained(arrays, held, [entries[name] for name in online])
         missing = entries.keys() - assigned - unused - online
         left = [entry for name, entry in entries.items() if name in missing]
+        unknown = unexplained(arrays, held, left, [entries[name] for name in online])
         _check_complete(path, unknown, left, live.model)
     present = present_values(live, entries)
     values = {}
