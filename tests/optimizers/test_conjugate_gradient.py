@@ -79,7 +79,7 @@ def test_ends_as_martens_says(tolerance):
     found = solve(matrix, gradient, start, iterations=100, tolerance=tolerance)
     assert 10 < int(found.iterations) < 100
     assert int(found.iterations) == len(expected) - 1
-    np.testing.assert_allclose(last(found), expected[-1], rtol=1e-5, atol=1e-10)
+    np.testing.assert_allclose(last(found), expected[-1], rtol=1e-3, atol=1e-4)
 
 
 def test_looser_tolerance_ends_earlier():
