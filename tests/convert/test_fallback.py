@@ -139,3 +139,13 @@ def test_maxima_become_averages():
         found = sim.predict(image.reshape(2, 1, -1), verbose=0)[probe][:, 0]
     expected = keras.Model(x, means).predict(image, verbose=0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_layers_that_take_the_input_of_a_nested_model():
+    """Its tensor is not the one that the nested model is called with."""
+    image = keras.Input((4,))
+    weighted = layers.Multiply()([image, layers.Softmax()(image)])
+    inner = keras.Model(image, weighted)
+    outer = keras.Input((4,))
+    outputs = layers.Dense(2)(inner(layers.Dense(4)(outer)))
+    assert Converter(keras.Model(outer, outputs)).verify()

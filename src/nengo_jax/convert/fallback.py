@@ -54,7 +54,7 @@ def _is_plain(call: LayerCall) -> bool:
         isinstance(call.layer, keras.Layer)
         and len(positional) == 1
         and set(call.arguments.kwargs) <= {"training"}
-        and positional[0] is call.inputs[0].tensor
+        and positional[0] is call.arguments.keras_tensors[0]
         and len(call.outputs) == 1
         and call.leading == 1
         and call.inputs[0].tensor.dtype.startswith("float")
@@ -80,12 +80,14 @@ class Applied(keras.Layer):
         call = self._call
         flat = keras.ops.reshape(joined, (-1, math.prod(joined.shape[1:])))
         values, start = {}, 0
-        for value in call.inputs:
+        # in a nested model the tensors of the call are not those that it is given
+        tensors = call.arguments.keras_tensors
+        for value, tensor in zip(call.inputs, tensors, strict=True):
             stop = start + math.prod(value.shape)
             scalar = len(value.tensor.shape) == 1  # one number for each example
             shape = () if scalar else (*(1,) * (call.leading - 1), *value.shape)
             part = keras.ops.reshape(flat[:, start:stop], (-1, *shape))
-            values[id(value.tensor)] = keras.ops.cast(part, value.tensor.dtype)
+            values[id(tensor)] = keras.ops.cast(part, value.tensor.dtype)
             start = stop
         arguments, keywords = call.arguments.fill_in(values)
         if self._takes_training:  # whatever the model says, as in Keras
