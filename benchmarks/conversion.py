@@ -1,0 +1,101 @@
+"""Images per second of a converted Keras model, against NengoDL.
+
+    python benchmarks/conversion.py [--nengodl PYTHON] [--steps T] [--repeats R]
+
+A convolutional model (32 and 64 filters on 28 x 28) becomes spiking rectified linear
+neurons and sees 256 images in batches of 64. Both packages run in turn, each in its own
+process; medians, after a first run that compiles. The peak of memory after presenting
+ten times as long shows whether it grows with the time of presentation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from converted import BATCH, IMAGES
+from harness import HERE, format_table, save
+
+
+class Worker:
+    """One package in a process of its own."""
+
+    def __init__(self, package: str, python: str):
+        self._process = subprocess.Popen(
+            [python, str(HERE / "converted.py"), package],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def present(self, steps: int) -> dict[str, float]:
+        """Present all images for some steps."""
+        print(steps, file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the worker has ended; its reason stands above")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def main() -> None:
+    """Measure, print, and save."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--nengodl", help="Python of an environment with NengoDL 3.6")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument(
+        "--json", type=Path, default=HERE / "results" / "conversion.json"
+    )
+    arguments = parser.parse_args()
+    pythons = {"nengo_jax": sys.executable}
+    if arguments.nengodl:
+        pythons["nengo_dl"] = arguments.nengodl
+    rows = measure(pythons, arguments.steps, arguments.repeats)
+    text = format_table(list(rows[0]), [list(row.values()) for row in rows])
+    print(text)
+    title = f"Spiking inference of a converted model, {IMAGES} images, batch {BATCH}"
+    save(arguments.json, title, rows, text)
+
+
+def measure(pythons: dict[str, str], steps: int, repeats: int) -> list[dict[str, Any]]:
+    """Return a row for each package."""
+    workers = {package: Worker(package, python) for package, python in pythons.items()}
+    for worker in workers.values():
+        worker.present(steps)
+    answers: dict[str, list] = {package: [] for package in workers}
+    for _ in range(repeats):
+        for package, worker in workers.items():
+            answers[package].append(worker.present(steps))
+    rows = []
+    for package, worker in workers.items():
+        speed = statistics.median(answer["images/s"] for answer in answers[package])
+        before = answers[package][-1]["peak (MB)"]
+        after = worker.present(10 * steps)["peak (MB)"]
+        rows.append(
+            {
+                "package": package,
+                "steps": steps,
+                "images/s": speed,
+                "peak (MB)": before,
+                "peak, ten times as long (MB)": after,
+                "mean output": answers[package][-1]["mean"],
+            }
+        )
+        worker.close()
+    for row in rows:
+        row["times NengoDL"] = row["images/s"] / rows[-1]["images/s"]
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Presents images to a converted Keras model, in the environment of either package.
+
+``python converted.py PACKAGE`` makes a convolutional model, converts it to spiking
+neurons with nengo_jax or nengo_dl, and warms up. For each number of steps that it reads
+from its standard input it presents all images, and answers with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# isort: split
+import numpy as np
+
+IMAGES, BATCH = 256, 64
+_RATE = 100  # Hz for an activation of 1
+
+
+def make_model(keras) -> object:
+    """Return a model like those of NengoDL's own example, with fixed weights."""
+    model = keras.Sequential(
+        [
+            keras.layers.InputLayer((28, 28, 1)),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.Conv2D(64, 3, strides=2, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+    rng = np.random.RandomState(0)
+    model.set_weights(
+        [
+            rng.standard_normal(w.shape) / np.sqrt(max(1, np.prod(w.shape[:-1])))
+            for w in model.get_weights()
+        ]
+    )
+    return model
+
+
+def _images() -> np.ndarray:
+    return np.random.RandomState(1).uniform(0, 1, (IMAGES, 784)).astype("float32")
+
+
+def with_nengo_jax() -> Callable[[int], np.ndarray]:
+    """Return a function that presents all images for some steps."""
+    import nengo_jax
+
+    # isort: split
+    import keras
+    import nengo
+
+    converter = nengo_jax.Converter(
+        make_model(keras),
+        swap_activations={"relu": nengo.SpikingRectifiedLinear()},
+        scale_firing_rates=_RATE,
+        inference_only=True,
+    )
+    (node,), (probe,) = converter.net.nodes[:1], converter.net.probes
+    with converter.net:
+        nengo_jax.configure_settings(keep_history=True)
+        converter.net.config[probe].keep_history = False
+    sim = nengo_jax.Simulator(converter.net, minibatch_size=BATCH, progress_bar=False)
+    images = _images()[:, None]
+    return lambda steps: sim.predict({node: images}, n_steps=steps, verbose=0)[probe]
+
+
+def with_nengo_dl() -> Callable[[int], np.ndarray]:
+    """Return the same for NengoDL."""
+    import nengo
+    import nengo_dl
+    import tensorflow as tf
+
+    converter = nengo_dl.Converter(
+        make_model(tf.keras),
+        swap_activations={tf.keras.activations.relu: nengo.SpikingRectifiedLinear()},
+        scale_firing_rates=_RATE,
+        inference_only=True,
+    )
+    node, probe = converter.net.nodes[0], converter.net.probes[0]
+    with converter.net:
+        nengo_dl.configure_settings(keep_history=True, stateful=False)
+        converter.net.config[probe].keep_history = False
+    sim = nengo_dl.Simulator(converter.net, minibatch_size=BATCH, progress_bar=False)
+    images = _images()[:, None]
+    return lambda steps: sim.predict(
+        {node: np.tile(images, (1, steps, 1))}, verbose=0
+    )[probe]
+
+
+def main(package: str) -> None:
+    """Serve."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what packages print must not disturb the answers
+    present = {"nengo_jax": with_nengo_jax, "nengo_dl": with_nengo_dl}[package]()
+    for line in sys.stdin:
+        steps = int(line)
+        started = time.perf_counter()
+        outputs = present(steps)
+        seconds = time.perf_counter() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        answer = {
+            "images/s": IMAGES / seconds,
+            "peak (MB)": peak,
+            "mean": float(np.mean(outputs)),
+        }
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
