@@ -88,7 +88,7 @@ def _draw_training(axes: Axes, learned: Sequence[float]) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("times through the training images")
-    axes.set_ylabel("right answers, mean over time")
+    axes.set_ylabel("right answers in training")
     axes.set_title("Training", loc="left", color=_INK)
 
 
