@@ -142,7 +142,7 @@ def test_max_pooling_and_softmax(files, capsys):
     assert run("--no-calibration", "--steps", "5", "--rate", "300") == 0
     printed = capsys.readouterr().out
     assert printed.count("Note: pooling (MaxPooling1D) becomes a TensorNode") == 1
-    assert "pooling takes the maximum in each step" in printed
+    assert "Layer pooling takes the maximum in each step" in printed
     assert run("--no-calibration", "--steps", "5", "--max-to-avg-pool") == 0
     assert "maximum" not in capsys.readouterr().out
     error = fails(

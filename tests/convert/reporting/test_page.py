@@ -118,7 +118,7 @@ def test_pages_are_the_same_each_time():
 
 def test_a_network_without_spikes_has_a_page():
     page = Page(make_page(look(convert(swap_activations=None), n_steps=3)))
-    assert "compute values, not spikes" in page.text
+    assert "Values, not spikes, come from first and second" in page.text
     assert "Energy" not in page.text
     assert page.tags.count("svg") == 2
 

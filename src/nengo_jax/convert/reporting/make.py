@@ -41,8 +41,8 @@ def report(
     data : ndarray, list of ndarray or dict of ndarray
         Inputs as for ``model.predict``. Some hundred examples are enough.
     labels : array or None
-        Labels as whole numbers or one-hot rows, or wanted outputs for regression. None:
-        what the Keras model gives.
+        Labels as whole numbers or one-hot rows, or wanted outputs for regression; of
+        the first output, if there are several. None: what the Keras model gives.
     n_steps : int or None
         Steps for each example. None: what the network was calibrated for.
     dt : float or None
@@ -72,8 +72,7 @@ def report(
     --------
     >>> import keras, nengo, nengo_jax
     >>> import numpy as np
-    >>> from nengo_jax.convert import Converter
-    >>> from nengo_jax.convert.reporting import report
+    >>> from nengo_jax.convert import Converter, report
     >>> _ = keras.utils.set_random_seed(0)
     >>> model = keras.Sequential(
     ...     [keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2)]

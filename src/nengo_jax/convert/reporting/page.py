@@ -254,7 +254,7 @@ def _raster(report: Report) -> str:
         return ""
     caption = (
         "Each row is a neuron, each mark a spike, while the first example is shown. Of "
-        "each layer, up to 24 neurons that spike, spread evenly over the layer."
+        "each layer, some neurons that spike, spread evenly over the layer."
     )
     picture = _figure(
         draw_raster(report, shown), "raster", "Spikes of some neurons", caption

@@ -19,6 +19,7 @@ _DASHES = {
 }
 _BAR = 0.26  # inches of a row
 _ROW = 0.075
+_ROWS, _FEW = 24, 3  # rows of a layer, if there are so few layers
 _NAME = 22  # letters of a name
 
 
@@ -103,7 +104,7 @@ def draw_errors(report: Report) -> str:
             )
         axes.set_yticks(rows, [_short(layer.label) for layer in layers])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.invert_yaxis()
+        axes.set_ylim(len(layers) - 0.4, -0.6)
         axes.set_xlim(0, 1.18 * max([*errors, 0.01]))
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -134,14 +135,16 @@ def draw_rates(layer: LayerReport) -> str:
 
 def draw_raster(report: Report, rasters: Sequence[Raster]) -> str:
     """Spikes of some neurons of each layer, the first layer on top."""
-    rows = sum(max(len(raster.neurons), 1) + 2 for raster in rasters)
+    most = _ROWS if len(rasters) <= _FEW else _ROWS // 2
+    shown = [_by_row(raster, report.dt, most) for raster in rasters]
+    rows = sum(max(len(times), 1) + 2 for times in shown)
     with picture(0.7 + _ROW * max(rows, 16)) as (_, axes, result):
         base = 0
         ticks, names = [], []
-        for number, raster in enumerate(rasters):
-            count = max(len(raster.neurons), 1)
+        for number, (raster, times) in enumerate(zip(rasters, shown, strict=True)):
+            count = max(len(times), 1)
             axes.eventplot(
-                _by_row(raster, report.dt) or [[]],
+                times or [[]],
                 lineoffsets=[base + row for row in range(count)],
                 linelengths=0.9,
                 linewidths=1.1,
@@ -167,11 +170,14 @@ def _finish_raster(
     axes.set_xlabel("time since the example appeared (ms)")
 
 
-def _by_row(raster: Raster, dt: float) -> list[list[float]]:
+def _by_row(raster: Raster, dt: float, most: int) -> list[list[float]]:
+    """Return times of spikes in ms, for some of the neurons if there are many."""
     times: list[list[float]] = [[] for _ in raster.neurons]
     for row, step in zip(raster.rows, raster.steps, strict=True):
         times[row].append(1000 * dt * step)
-    return times
+    count = min(len(times), most)
+    chosen = np.linspace(0, len(times) - 1, count).round().astype(int)
+    return [times[row] for row in chosen]
 
 
 def _short(name: str) -> str:

@@ -55,7 +55,8 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   .wrap th, .wrap td { white-space: normal; } }
 @media print { body { font-size: 11pt; } main { max-width: none; padding: 0; }
   ol.findings li, tr { break-inside: avoid; } h2 { break-after: avoid; }
-  .scroll { overflow: visible; } table { font-size: 8pt; }
+  figure svg { max-height: 15cm; } .scroll { overflow: visible; }
+  table { font-size: 8pt; }
   th, td { padding: .2rem .35rem; } .facts div, ol.findings li {
   print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """

@@ -32,12 +32,13 @@ def max_pooling(report: Report) -> Finding | None:
         return None
     layer = chosen[0]
     wrong = "" if layer.error is None else f" It is wrong by {percent(layer.error)}."
+    also = f" The same goes for {listed(_labels(chosen)[1:])}." if chosen[1:] else ""
     return Finding(
         "max_pooling",
         _labels(chosen),
-        f"{listed(_labels(chosen))} takes the maximum in each step, which is a spike "
-        "as soon as any of its inputs spikes: it adds rates up where it should take "
-        f"the largest.{wrong}",
+        f"Layer {layer.label} takes the maximum in each step, which is a spike as soon "
+        "as any of its inputs spikes: it adds rates up where it should take the "
+        f"largest.{wrong}{also}",
         "Convert with max_to_avg_pool=True, and train the model with average pooling. "
         "A synapse before the layer makes the maximum meaningful, too.",
         ({"max_to_avg_pool": True}, {"synapse": synapse_for(report)}),
@@ -52,10 +53,10 @@ def batch_normalization(report: Report) -> Finding | None:
     return Finding(
         "batch_normalization",
         _labels(chosen),
-        f"{listed(_labels(chosen))} is computed apart from the layer before it, in "
-        "every step, and cannot run on spiking hardware.",
-        "Convert with inference_only=True: the normalisation becomes part of weights "
-        "and biases, exactly, where it follows a linear layer.",
+        "Computed in every step, apart from the layers before, and nothing that "
+        f"spiking hardware can do: {listed(_labels(chosen))}.",
+        "Convert with inference_only=True: a normalisation becomes part of weights and "
+        "biases, exactly, where it follows a linear layer.",
         ({"inference_only": True},),
     )
 
@@ -73,16 +74,12 @@ def fallback(report: Report) -> Finding | None:
         return None
     kinds = ", ".join(dict.fromkeys(layer.kind for layer in chosen))
     fed = [layer for layer in chosen if layer.spikes_in]
-    single = (
-        f" {listed(_labels(fed))} sees single spikes, for which it was not made."
-        if fed
-        else ""
-    )
+    single = f" Single spikes arrive at {listed(_labels(fed))}." if fed else ""
     return Finding(
         "fallback",
         _labels(chosen),
-        f"{listed(_labels(chosen))} ({kinds}) stays a Keras layer: it computes values "
-        f"in each step and does not spike.{single}",
+        f"Kept as in Keras, with values in each step and no spikes: "
+        f"{listed(_labels(chosen))} ({kinds}).{single}",
         "Replace it by layers that convert; nengo_jax.convert.TABLE lists them. "
         "allow_fallback=False makes it an error.",
     )

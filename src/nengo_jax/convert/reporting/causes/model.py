@@ -32,13 +32,22 @@ def ann_at_chance(report: Report) -> Finding | None:
         else f"is right in {percent(report.ann_score or 0)} of the cases, where always "
         f"giving the most frequent label is in {percent(report.chance or 0)}"
     )
+    normalises = any(
+        layer.folded or layer.kind == "BatchNormalization" for layer in report.layers
+    )
+    statistics = (
+        " If it was right in training, its BatchNormalization has not yet learned the "
+        "statistics that it uses afterwards: train longer, or with a smaller momentum."
+        if normalises
+        else ""
+    )
     return Finding(
         "ann_at_chance",
         (),
         f"The Keras model itself {what}. No conversion can be better.",
         "Check that labels belong to these examples and are counted from 0 in the "
         f"order of training, that the inputs (here from {low} to {high}) are scaled as "
-        "they were in training, and that the model is the trained one.",
+        f"they were in training, and that the model is the trained one.{statistics}",
     )
 
 

@@ -79,11 +79,10 @@ def _more_spikes(report: Report, chosen: Chosen) -> tuple[str, tuple[dict, ...]]
             "with a smaller amplitude, helps too."
         )
         return text, ({"n_steps": steps},)
-    label, factor = next(iter(factors.items()))
-    others = f" and {listed(list(factors)[1:])} likewise" if len(factors) > 1 else ""
+    scaled = listed([f"{label} by {number(value)}" for label, value in factors.items()])
     text = (
-        f"Scale the firing rates of {label} by {number(factor)}{others} "
-        f"(scale_firing_rates), or {longer}. Calibration chooses scales by itself."
+        f"Scale the firing rates of {scaled} (scale_firing_rates), or {longer}. "
+        "Calibration chooses scales by itself."
     )
     return text, ({"scale_firing_rates": factors}, {"n_steps": steps})
 
@@ -176,6 +175,7 @@ def zero_start(report: Report) -> Finding | None:
         lambda _, neurons: (
             neurons.start == (0.0, 0.0)
             and neurons.shift < _HALF_SPIKE
+            and neurons.wanted.high * report.seconds > 1
             and neurons.wanted.median * report.seconds < _MANY_SPIKES
         ),
     )
@@ -244,7 +244,7 @@ def not_spiking(report: Report) -> Finding | None:
     return Finding(
         "not_spiking",
         _labels(chosen),
-        f"{listed(_labels(chosen))} compute values, not spikes: their neurons are of "
+        f"Values, not spikes, come from {listed(_labels(chosen))}: the neurons are of "
         f"the type {neurons.neurons}.",
         "Name the activation in swap_activations, as in "
         '{"relu": nengo.SpikingRectifiedLinear()}; a spiking form of any type is '
