@@ -103,7 +103,9 @@ def integrator(seed, hidden=10, examples=15, steps=10):
     targets = np.cumsum(inputs, axis=1) / steps
     params = {
         0: dense(rng, 1, hidden),
-        "r0": jnp.asarray(rng.standard_normal((hidden, hidden)) / hidden**0.5, "float32"),
+        "r0": jnp.asarray(
+            rng.standard_normal((hidden, hidden)) / hidden**0.5, "float32"
+        ),
         1: dense(rng, hidden, 1),
     }
     params = {str(key): value for key, value in params.items()}

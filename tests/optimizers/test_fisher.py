@@ -118,11 +118,11 @@ def test_learns_which_action_is_right():
         return jax.nn.log_softmax(x @ w)[action]
 
     score = jax.jit(jax.vmap(jax.grad(log_probability), (None, 0, 0)))
-    method = natural_gradient(NaturalGradientSettings(radius=0.1))
+    method = natural_gradient(NaturalGradientSettings(radius=0.01, damping=1e-3))
     w = jnp.zeros((4, 2))
     state = method.init(w)
     key = jax.random.key(0)
-    for _ in range(30):
+    for _ in range(20):
         key, first, second = jax.random.split(key, 3)
         x = jax.random.normal(first, (200, 4))
         actions = jax.random.categorical(second, x @ w)

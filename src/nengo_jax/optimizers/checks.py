@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -20,15 +20,13 @@ def check_range(
     open_below: bool = False,
 ) -> None:
     """Raise ValidationError unless a value is a finite number in a range."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if number and math.isfinite(value) and low <= value <= high:
-        if not (open_below and value == low):
-            return
+    number = float(value) if isinstance(value, (int, float)) else math.nan
+    inside = low < number if open_below else low <= number
+    if inside and number <= high and math.isfinite(number):
+        return
     least = f"larger than {low}" if open_below else f"at least {low}"
     most = "" if math.isinf(high) else f" and at most {high}"
-    raise ValidationError(
-        f"Must be a number, {least}{most} (got {value!r})", attr=name
-    )
+    raise ValidationError(f"Must be a number, {least}{most} (got {value!r})", attr=name)
 
 
 def check_count(name: str, value: Any, low: int) -> None:

@@ -1,14 +1,14 @@
 r"""Conjugate gradients, as Hessian-free optimization uses them.
 
-They minimise :math:`q(x) = g^T x + \frac12 x^T B x` for a positive definite B, beginning
-anywhere, and end when progress gets slow (Martens 2010, section 4.4): in iteration i,
-with :math:`k = \max(10, 0.1 i)`, if
+They minimise :math:`q(x) = g^T x + \frac12 x^T B x` for a positive definite B,
+beginning anywhere, and end when progress gets slow (Martens 2010, section 4.4): in
+iteration i, with :math:`k = \max(10, 0.1 i)`, if
 
 .. math:: i > k, \quad q(x_i) < 0, \quad
           \frac{q(x_i) - q(x_{i-k})}{q(x_i)} < k \epsilon.
 
-Iterates at :math:`\lceil 1.3^j \rceil` are kept, and the last one, because an earlier one
-is often better for the loss itself (section 4.6).
+Iterates at :math:`\lceil 1.3^j \rceil` are kept, and the last one, because an earlier
+one is often better for the loss itself (section 4.6).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def conjugate_gradient(
     tolerance: float,
     scale: Vector | None = None,
 ) -> Iterates:
-    """Minimise a quadratic function.
+    r"""Minimise a quadratic function.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def conjugate_gradient(
     iterations : int
         The largest number of iterations.
     tolerance : float
-        :math:`\\epsilon` of the rule that ends the search.
+        :math:`\epsilon` of the rule that ends the search.
     scale : Array, shape (size,), or None
         Diagonal of the preconditioner M.
     """

@@ -6,16 +6,17 @@ A loss L of outputs z that depend on parameters :math:`\theta` is modelled by
           \quad G = J^T H J, \quad J = \partial z / \partial \theta,
           \quad H = \partial^2 L / \partial z^2.
 
-G is never formed. Its product with a vector is a derivative in direction v, the product
-with H, and a derivative in reverse (Schraudolph, 2002). It is positive semi-definite if L
-is convex in the outputs, so outputs should be what goes into a softmax, not what comes
-out (``from_logits=True`` in Keras).
+G is never formed. Its product with a vector is a derivative in direction v, the
+product with H, and a derivative in reverse (Schraudolph, 2002). It is positive
+semi-definite if L is convex in the outputs, so outputs should be what goes into a
+softmax, not what comes out (``from_logits=True`` in Keras).
 
 Structural damping (Martens and Sutskever, 2011) holds on to hidden outputs h. The
-penalty :math:`\tfrac12 |h(\theta + v) - h(\theta)|^2`, a sum per example and a mean over
-the examples, has its own Gauss-Newton matrix :math:`S = J_h^T J_h / N`.
+penalty :math:`\tfrac12 |h(\theta + v) - h(\theta)|^2`, a sum per example and a mean
+over the examples, has its own Gauss-Newton matrix :math:`S = J_h^T J_h / N`.
 
-A penalty on the parameters themselves, such as weight decay, comes with its own Hessian.
+A penalty on the parameters themselves, such as weight decay, comes with its own
+Hessian.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""The natural gradient of a policy, from its score functions.
 
-The score of step t is :math:`s_t = \nabla_\theta \log \pi_\theta(a_t | x_t)`. The Fisher
-matrix and the policy gradient are means over the steps,
+The score of step t is :math:`s_t = \nabla_\theta \log \pi_\theta(a_t | x_t)`. The
+Fisher matrix and the policy gradient are means over the steps,
 
 .. math:: F = \frac1T \sum_t s_t s_t^T, \qquad g = \frac1T \sum_t A_t s_t,
 
@@ -50,7 +50,8 @@ class NaturalGradientSettings:
         Of "svd": eigenvalues of F below this share of the largest count as zero. Of
         "cg": the rule that ends it, see ``conjugate_gradient.py``.
     damping : float
-        Added to the diagonal of F; "cg" needs some if F is singular.
+        Added to the diagonal of F. A policy that hardly ever chooses has next to no F,
+        so that its steps get too large; some damping keeps them from doing so.
     iterations : int
         The largest number of iterations of "cg".
 

@@ -149,8 +149,8 @@ def hessian_free(
     Returns
     -------
     Method
-        ``init(params) -> state`` and ``update(state, params, batch, curvature_batch=None,
-        longest=1) -> (params, state, report)``. If there is a batch for the curvature,
+        ``init(params) -> state`` and ``update(state, params, batch,
+        curvature_batch=None, longest=1) -> (params, state, report)``. If there is a batch for the curvature,
         often a part of the other one, products are computed with it. ``longest`` is the
         step length that is tried first. If the loss is not a finite number, or no step
         makes it smaller, the parameters stay as they are.
@@ -244,7 +244,9 @@ def hessian_free(
         longest = jnp.asarray(longest, flat.dtype)
         length = search_line(value_after, chosen.step, here.loss, slope, longest)
         moved = jnp.where(length > 0, length * chosen.step, 0)
-        adapted = adapt_damping(state.damping, ratio) if settings.adapt else state.damping
+        adapted = (
+            adapt_damping(state.damping, ratio) if settings.adapt else state.damping
+        )
         direction = jnp.where(length > 0, iterates.kept[iterates.last], 0)
         after = HessianFreeState(adapted, state.updates + 1, unravel(direction))
         report = HessianFreeReport(
@@ -271,5 +273,3 @@ def _scale(
     key = jax.random.fold_in(jax.random.key(0), state.updates)
     squares = squared_gradients(here, key, settings.preconditioner)
     return preconditioner(squares, state.damping)
-
-

@@ -89,7 +89,8 @@ def keras_loss(
         return value
 
     def penalty(params: Params) -> Array:
-        return sum(keep(params[name]) for name, keep in regularized.items())
+        values = [keep(params[name]) for name, keep in regularized.items()]
+        return jnp.sum(jnp.stack(values))
 
     return KerasLoss(predict, loss, penalty if regularized else None)
 
@@ -98,18 +99,18 @@ def hidden_outputs(chosen: Sequence[str | int]) -> Callable[[dict[str, Any]], An
     """Make the function that picks some outputs of a model, by name or position."""
 
     def pick(outputs: dict[str, Any]) -> list[Any]:
-        every = outputs[_OUTPUTS]
-        if not isinstance(every, (Mapping, list, tuple)):
-            every = [every]
-        known = every if isinstance(every, Mapping) else range(len(every))
+        found = outputs[_OUTPUTS]
+        if not isinstance(found, Mapping):
+            several = isinstance(found, (list, tuple))
+            found = dict(enumerate(found if several else [found]))
         for name in chosen:
-            if name not in known:
+            if name not in found:
                 raise ValidationError(
                     f"{name!r} is no output of the model. There are: "
-                    f"{', '.join(map(repr, known))}",
+                    f"{', '.join(map(repr, found))}",
                     attr="damped_outputs",
                 )
-        return [every[name] for name in chosen]
+        return [found[name] for name in chosen]
 
     return pick
 
@@ -119,15 +120,20 @@ def first_examples(batch: Batch, share: float) -> Batch:
     return jax.tree.map(lambda a: a[: math.ceil(share * a.shape[0])], batch)
 
 
-def check_batch(model: keras.Model, batch: Batch) -> None:
-    """Raise ValidationError if targets are missing, or are not one per example."""
-    x, y, sample_weight = batch
+def check_targets(model: keras.Model, y: Any) -> None:
+    """Raise ValidationError if there is a loss, but nothing to compare with."""
     if model.loss is not None and y is None:
         raise ValidationError(
             "There is a loss, but there are no targets to compare the outputs with. "
             "Give y to fit.",
             attr="y",
         )
+
+
+def check_batch(model: keras.Model, batch: Batch) -> None:
+    """Raise ValidationError if targets are missing, or are not one per example."""
+    x, y, sample_weight = batch
+    check_targets(model, y)
     counts = {a.shape[0] for a in jax.tree.leaves((x, y, sample_weight))}
     if len(counts) != 1:
         raise ValidationError(
@@ -138,7 +144,7 @@ def check_batch(model: keras.Model, batch: Batch) -> None:
 
 
 def variable_names(variables: Sequence[keras.Variable]) -> list[str]:
-    """Return a name for each variable: its path, with a number if that is not unique."""
+    """Return a name for each variable: its path, numbered if that is not unique."""
     names: list[str] = []
     for variable in variables:
         count = sum(name.partition("#")[0] == variable.path for name in names)

@@ -19,8 +19,8 @@ from .second_order import SecondOrder
 class NaturalGradient(SecondOrder):
     r"""Natural gradient descent for the network of a Simulator.
 
-    Also for any Keras model on the JAX backend, after :func:`second_order`. For policies
-    there is :func:`natural_gradient`.
+    Also for any Keras model on the JAX backend, after :func:`second_order`. For
+    policies there is :func:`natural_gradient`.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 r"""Natural gradient descent on a loss of outputs, as pure functions.
 
 If the loss is the mean of negative log-likelihoods whose natural parameters are the
-outputs, as with cross-entropy of logits or the squared error, the Gauss-Newton matrix is
-the Fisher matrix (Martens, 2014). So conjugate gradients solve
+outputs, as with cross-entropy of logits or the squared error, the Gauss-Newton matrix
+is the Fisher matrix (Martens, 2014). So conjugate gradients solve
 :math:`(G + \lambda I) n = g`, beginning at the last solution, and the step is
 :math:`-\sqrt{\delta / g^T n}\, n`.
 """
@@ -63,8 +63,8 @@ def natural_descent(
     Returns
     -------
     Method
-        ``init(params) -> state`` and ``update(state, params, batch, curvature_batch=None,
-        longest=1) -> (params, state, report)``; ``longest`` is a factor of the step. If
+        ``init(params) -> state`` and ``update(state, params, batch,
+        curvature_batch=None, longest=1) -> (params, state, report)``; ``longest`` is a factor of the step. If
         the loss is not a finite number, the parameters stay as they are.
 
     Raises

@@ -1,8 +1,8 @@
 """Parameters that change a loss, but along no way that has a derivative.
 
-Their gradient is zero whatever they are, and nothing would tell. Zero gradients alone do
-not show it: those of encoders are zero as long as the decoders are. So the program that
-computes the derivative is looked at: does it use the tangent of a parameter at all?
+Their gradient is zero whatever they are, and nothing would tell. Zero gradients alone
+do not show it: those of encoders are zero as long as the decoders are. So the program
+that computes the derivative is looked at: does it use the tangent of a parameter at all?
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def check_paths(function: Callable[[Any], Array], params: Any) -> None:
     uses, differentiates = dependencies(function, params)
     paths, _ = zip(*jax.tree_util.tree_leaves_with_path(params), strict=True)
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path in paths]
-    dead = [n for n, u, d in zip(names, uses, differentiates, strict=True) if u and not d]
+    dead = [
+        n for n, u, d in zip(names, uses, differentiates, strict=True) if u and not d
+    ]
     if dead:
         raise ValidationError(
             f"The loss depends on {', '.join(dead)} only along ways that have no "

@@ -5,8 +5,8 @@ Martens (2010), section 4.7:
 .. math:: M = (\mathrm{diag}(\textstyle\frac1N \sum_n g_n^2) + \lambda)^{0.75},
 
 where :math:`g_n` is the gradient of the loss of example n. Here the sum of squares is
-estimated, because a model need not be one that can be asked for a single example. With a
-random sign :math:`s_n` for each example,
+estimated, because a model need not be one that can be asked for a single example. With
+a random sign :math:`s_n` for each example,
 
 .. math:: \mathbb{E}\,(\textstyle\sum_n s_n g_n)^2 = \sum_n g_n^2,
 

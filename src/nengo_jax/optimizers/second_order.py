@@ -1,8 +1,8 @@
 """Keras optimizers that look at the loss, and models that let them.
 
-Keras computes gradients and gives an optimizer nothing else. So the optimizers here make
-the whole training step (``model/own_step.py``), and :func:`second_order` changes a model
-so that it asks them. The network of a Simulator does so anyway.
+Keras computes gradients and gives an optimizer nothing else. So the optimizers here
+make the whole training step (``model/own_step.py``), and :func:`second_order` changes a
+model so that it asks them. The network of a Simulator does so anyway.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .keras_loss import (
     Batch,
     KerasLoss,
     check_batch,
+    check_targets,
     first_examples,
     keras_loss,
     variable_names,
@@ -133,10 +134,11 @@ def second_order(model: keras.Model) -> keras.Model:
     --------
     >>> import keras, numpy as np
     >>> from nengo_jax.optimizers import HessianFree, second_order
-    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> layer = keras.layers.Dense(1, use_bias=False)
+    >>> model = keras.Sequential([keras.Input((1,)), layer])
     >>> second_order(model).compile(HessianFree(), loss="mse")
     >>> x = np.linspace(-1, 1, 8).reshape(-1, 1)
-    >>> history = model.fit(x, 3 * x + 1, epochs=30, verbose=0)
+    >>> history = model.fit(x, 3 * x, epochs=30, verbose=0)
     >>> history.history["loss"][-1] < 1e-6
     True
     """
@@ -145,8 +147,9 @@ def second_order(model: keras.Model) -> keras.Model:
     own = type(model).train_step
     if own is not keras.Model.train_step:
         raise ValidationError(
-            f"{type(model).__name__} has a training step of its own, which second_order "
-            "would replace. Write it with the pure functions of nengo_jax.optimizers.",
+            f"{type(model).__name__} has a training step of its own, which "
+            "second_order would replace. Write it with the pure functions of "
+            "nengo_jax.optimizers.",
             attr="model",
         )
     plain_step, plain_fit = model.train_step, model.fit
@@ -156,14 +159,18 @@ def second_order(model: keras.Model) -> keras.Model:
             return model.optimizer.train_step(model, state, data)
         return plain_step(state, data)
 
-    def fit(*args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+    def fit(
+        x: Any = None, y: Any = None, *args: Any, callbacks: Any = None, **kwargs: Any
+    ) -> Any:
         if not isinstance(model.optimizer, StepOptimizer):
-            return plain_fit(*args, callbacks=callbacks, **kwargs)
+            return plain_fit(x, y, *args, callbacks=callbacks, **kwargs)
+        if y is None and isinstance(x, (np.ndarray, Array, Mapping, list, tuple)):
+            check_targets(model, y)  # Keras' own message does not say what is missing
         given = callbacks or []
         given = given if isinstance(given, (list, tuple)) else [given]
         saved = [(v, jnp.array(v.value)) for v in model.variables]
         try:
-            return plain_fit(*args, callbacks=[_StopAtNaN(), *given], **kwargs)
+            return plain_fit(x, y, *args, callbacks=[_StopAtNaN(), *given], **kwargs)
         except BaseException:
             for variable, value in saved:
                 _restore(variable, value)
@@ -200,8 +207,8 @@ class _StopAtNaN(keras.callbacks.Callback):
         loss = float((logs or {}).get("loss", 0.0))
         if not np.isfinite(loss):
             raise SimulationError(
-                f"The loss is {loss} in epoch {self._epoch + 1}, batch {batch + 1}. The "
-                "parameters are those from before this batch. Check inputs and targets "
-                "for NaN (nengo_jax.losses.nan_mse ignores targets that are NaN), or "
+                f"The loss is {loss} in epoch {self._epoch + 1}, batch {batch + 1}. "
+                "The parameters are those from before this batch. Check inputs and "
+                "targets for NaN (nengo_jax.losses.nan_mse ignores targets that are NaN), or "
                 "use more damping."
             )
