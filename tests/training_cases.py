@@ -13,7 +13,12 @@ from nengo.builder.signal import Signal
 from nengo_jax.families.base import Settings
 from nengo_jax.families.neurons import NEURONS, model_of
 from nengo_jax.families.neurons.mt19937 import stream_of
-from nengo_jax.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+from nengo_jax.neurons import (
+    LeakyReLU,
+    SoftLIFRate,
+    SoftResetIntegrateAndFire,
+    SpikingLeakyReLU,
+)
 from nengo_jax.neurons.nir import (
     CurrentBased,
     IntegrateAndFire,
@@ -48,6 +53,13 @@ SPIKING = {
     "SpikingLeakyReLU": (
         [SpikingLeakyReLU(), SpikingLeakyReLU(0.8, amplitude=0.1)],
         (-1500, 800),
+    ),
+    "SoftResetIntegrateAndFire": (
+        [
+            SoftResetIntegrateAndFire(),
+            SoftResetIntegrateAndFire(0.3, max_spikes=1),
+        ],
+        (-600, 1500),
     ),
     "RegularSpiking": (
         [

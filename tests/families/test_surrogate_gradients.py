@@ -169,6 +169,15 @@ def current_based(neurons, surrogate, drive, voltage, current):
     return reset_to_zero(neurons, surrogate, voltage, by, [(after, by_after)])
 
 
+def soft_reset(neurons, surrogate, current, voltage):
+    voltage = voltage + current * DT
+    spikes = np.clip(np.floor(voltage), 0, neurons.max_spikes)
+    by = np.stack([np.full_like(voltage, DT), np.ones_like(voltage)])
+    height = neurons.amplitude / DT
+    slope = height * surrogate(above_one(voltage)) * (voltage > 0)
+    return Local(height * spikes, (voltage - spikes,), slope * by, by[None])
+
+
 def leak(neurons, current):
     slope = np.where(current < 0, neurons.negative_slope, 1)
     return slope * current, slope
@@ -193,6 +202,7 @@ LOCAL = {
     "SpikingLeakyReLU": integrator(
         leak, np.trunc, lambda neurons, voltage: above_one(np.abs(voltage))
     ),
+    "SoftResetIntegrateAndFire": soft_reset,
     "RegularSpiking": integrator(
         lambda neurons, current: (current, np.ones_like(current)),
         np.floor,
