@@ -180,7 +180,7 @@ def test_curvature_from_a_part_of_the_batch():
     matrix = x[:10].T @ x[:10] / 10 + 5 * np.eye(4)
     expected = np.linalg.solve(matrix, x.T @ y / 20)
     assert float(report.step_length) == 1
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_restarts_where_it_was():

@@ -217,6 +217,20 @@ def test_other_optimizers_work_as_before():
     assert second_order(model) is model
 
 
+def test_compiling_again_changes_the_optimizer():
+    """JAX keeps compiled functions; a step must not be that of an optimizer before."""
+    model = perceptron()
+    start = weights(model)
+    found = []
+    for optimizer in (HessianFree(1.0), HessianFree(1e3), keras.optimizers.SGD(1e-9)):
+        model.set_weights(start)
+        model.compile(optimizer, loss="mse")
+        fit(model)
+        found.append(np.linalg.norm(weights(model)[0] - start[0]))
+    assert 1e-6 < found[1] < 0.01 * found[0]
+    assert found[2] < 1e-6
+
+
 def plain_model():
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
 

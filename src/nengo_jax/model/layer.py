@@ -319,6 +319,10 @@ class NetworkModel(keras.Model):
         training: bool = True,
     ) -> Any:
         """Compare those outputs with targets that have any."""
+        if y is None:
+            raise ValidationError(
+                "There are no targets to compare the outputs with. Give y.", attr="y"
+            )
         y_pred = _with_target(y_pred, y)
         total = super().compute_loss(x, y, y_pred, sample_weight, training)
         if self._single_loss is not None:

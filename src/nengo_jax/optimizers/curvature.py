@@ -136,6 +136,15 @@ def _hold(hidden: Callable[[Any], Any], outputs: Any, tangent: Any) -> Any:
     return back(jax.tree.map(lambda m: m / m.shape[0], moved))[0]
 
 
+def of_vector(
+    penalty: Callable[[Any], Array] | None, unravel: Callable[[Vector], Any]
+) -> Callable[[Vector], Array] | None:
+    """Turn a function of a tree, if there is one, into a function of a vector."""
+    if penalty is None:
+        return None
+    return lambda flat: penalty(unravel(flat))
+
+
 def norm(v: Vector) -> Array:
     """Return the length of a vector."""
     return jnp.sqrt(jnp.vdot(v, v))

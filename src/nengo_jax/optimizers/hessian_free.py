@@ -25,7 +25,7 @@ from nengo.exceptions import ValidationError
 
 from .checks import check_count, check_parameters, check_range
 from .conjugate_gradient import conjugate_gradient
-from .curvature import LocalModel, Vector, local_model, norm
+from .curvature import LocalModel, Vector, local_model, norm, of_vector
 from .method import Method
 from .paths import check_paths
 from .preconditioner import preconditioner, squared_gradients
@@ -150,10 +150,10 @@ def hessian_free(
     -------
     Method
         ``init(params) -> state`` and ``update(state, params, batch,
-        curvature_batch=None, longest=1) -> (params, state, report)``. If there is a batch for the curvature,
-        often a part of the other one, products are computed with it. ``longest`` is the
-        step length that is tried first. If the loss is not a finite number, or no step
-        makes it smaller, the parameters stay as they are.
+        curvature_batch=None, longest=1) -> (params, state, report)``. If there is a
+        batch for the curvature, often a part of the other one, products are computed
+        with it. ``longest`` is the step length that is tried first. If the loss is not
+        a finite number, or no step makes it smaller, the parameters stay as they are.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def hessian_free(
                 lambda outputs: loss(outputs, batch),
                 flat,
                 hidden,
-                None if penalty is None else lambda flat: penalty(unravel(flat)),
+                of_vector(penalty, unravel),
             )
 
         here = look(batch)

@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 
 from .checks import check_parameters
 from .conjugate_gradient import conjugate_gradient
-from .curvature import Vector, local_model
+from .curvature import Vector, local_model, of_vector
 from .fisher import (
     ITERATIVE,
     NaturalGradientReport,
@@ -64,8 +64,9 @@ def natural_descent(
     -------
     Method
         ``init(params) -> state`` and ``update(state, params, batch,
-        curvature_batch=None, longest=1) -> (params, state, report)``; ``longest`` is a factor of the step. If
-        the loss is not a finite number, the parameters stay as they are.
+        curvature_batch=None, longest=1) -> (params, state, report)``; ``longest`` is a
+        factor of the step. If the loss is not a finite number, the parameters stay as
+        they are.
 
     Raises
     ------
@@ -98,9 +99,7 @@ def natural_descent(
                 lambda flat: predict(unravel(flat), batch),
                 lambda outputs: loss(outputs, batch),
                 flat,
-                penalty=None
-                if penalty is None
-                else lambda flat: penalty(unravel(flat)),
+                penalty=of_vector(penalty, unravel),
             )
 
         here = look(batch)

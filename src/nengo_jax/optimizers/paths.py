@@ -2,7 +2,7 @@
 
 Their gradient is zero whatever they are, and nothing would tell. Zero gradients alone
 do not show it: those of encoders are zero as long as the decoders are. So the program
-that computes the derivative is looked at: does it use the tangent of a parameter at all?
+that computes the derivative is looked at: does it use the tangent of a parameter?
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def second_order(model: keras.Model) -> keras.Model:
     >>> history.history["loss"][-1] < 1e-6
     True
     """
-    if "train_step" in vars(model):
+    if "make_train_function" in vars(model):
         return model  # it has been called before
     own = type(model).train_step
     if own is not keras.Model.train_step:
@@ -152,12 +152,19 @@ def second_order(model: keras.Model) -> keras.Model:
             "nengo_jax.optimizers.",
             attr="model",
         )
-    plain_step, plain_fit = model.train_step, model.fit
+    plain_step, plain_make = model.train_step, model.make_train_function
+    plain_fit = model.fit
 
-    def train_step(state: tuple, data: Any) -> tuple[dict[str, Any], tuple]:
-        if isinstance(model.optimizer, StepOptimizer):
-            return model.optimizer.train_step(model, state, data)
-        return plain_step(state, data)
+    def make_train_function(force: bool = False) -> None:
+        def train_step(state: tuple, data: Any) -> tuple[dict[str, Any], tuple]:
+            if isinstance(model.optimizer, StepOptimizer):
+                return model.optimizer.train_step(model, state, data)
+            return plain_step(state, data)
+
+        # A new function each time: JAX would take the program that it has compiled of
+        # the same one, and with it the optimizer of an earlier compile.
+        model.train_step = train_step
+        plain_make(force)
 
     def fit(
         x: Any = None, y: Any = None, *args: Any, callbacks: Any = None, **kwargs: Any
@@ -176,7 +183,7 @@ def second_order(model: keras.Model) -> keras.Model:
                 _restore(variable, value)
             raise
 
-    model.train_step, model.fit = train_step, fit
+    model.make_train_function, model.fit = make_train_function, fit
     return model
 
 
@@ -209,6 +216,6 @@ class _StopAtNaN(keras.callbacks.Callback):
             raise SimulationError(
                 f"The loss is {loss} in epoch {self._epoch + 1}, batch {batch + 1}. "
                 "The parameters are those from before this batch. Check inputs and "
-                "targets for NaN (nengo_jax.losses.nan_mse ignores targets that are NaN), or "
-                "use more damping."
+                "targets for NaN (nengo_jax.losses.nan_mse ignores targets that are "
+                "NaN), or use more damping."
             )
