@@ -87,7 +87,7 @@ def scale_neurons(neurons: NeuronType, scale: Scale, label: str) -> NeuronType:
     """
     if np.all(np.equal(scale, 1)):
         return neurons
-    if not (is_homogeneous(neurons) or _is_bounded(neurons, scale)):
+    if not keeps_result(neurons, scale):
         warnings.warn(
             f"{label}: firing rates of {neurons} are not proportional to the current, "
             "so scaling them changes the result. Scale only layers with rectified "
@@ -105,6 +105,11 @@ def scale_neurons(neurons: NeuronType, scale: Scale, label: str) -> NeuronType:
         )
         return neurons
     return replace(neurons, amplitude=neurons.amplitude / scale)
+
+
+def keeps_result(neurons: NeuronType, scale: Scale) -> bool:
+    """Whether scaling by a number, or by one for each channel, changes only rates."""
+    return is_homogeneous(neurons) or _is_bounded(neurons, scale)
 
 
 def is_homogeneous(neurons: NeuronType) -> bool:

@@ -220,6 +220,28 @@ def test_what_cannot_be_scaled_is_left_with_a_warning():
     assert not result.scales
 
 
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_a_model_alone_becomes_neurons_that_spike(per_channel):
+    """Of all kinds that can be scaled; bounds are scaled, too."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dense(30, activation="relu", name="first"),
+            layers.Dense(30, activation="relu6", name="second"),
+            layers.Dense(30, name="third"),
+            layers.LeakyReLU(negative_slope=0.3, name="leaky"),
+            layers.Dense(2),
+        ]
+    )
+    model.layers[1].set_weights([5 * w for w in model.layers[1].get_weights()])
+    assert activations(model, "second", NORMAL).max() == 6
+    result = calibrate(model, NORMAL, n_steps=32, per_channel=per_channel, **QUICK)
+    assert set(result.scales) == {"first", "second", "leaky"}
+    assert np.ndim(result.scales["second"]) == 0
+    assert result.error(NORMAL, model.predict(NORMAL, verbose=0))[-1] < 0.1
+
+
 # -- voltages
 
 

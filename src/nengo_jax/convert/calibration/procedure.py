@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 import nengo
+from nengo.neurons import NeuronType
 
-from ...neurons import SoftResetIntegrateAndFire
+from ...neurons import (
+    BoundedReLU,
+    LeakyReLU,
+    SoftResetIntegrateAndFire,
+    SpikingLeakyReLU,
+)
 from ..converter import Converter
 from ..table import TABLE, Table
 from .calibrated import Calibrated
@@ -20,9 +27,6 @@ from .scores import check_labels
 from .stages import Measures, Run
 from .subject import Subject
 from .trial import Target
-
-# How layers spike when a Keras model is given.
-SWAPS = {"relu": SoftResetIntegrateAndFire()}
 
 
 def calibrate(
@@ -57,7 +61,8 @@ def calibrate(
     ----------
     model : Converter, keras.Model or nengo.Network
         Where a model has "relu", it is converted to ``SoftResetIntegrateAndFire``
-        neurons. Of a network of ensembles, rates stand for what it should compute.
+        neurons, where it has "relu6" or "leaky_relu", to spiking forms of them. Of a
+        network of ensembles, rates stand for what it should compute.
     data : array or structure of arrays, shape (examples, ...)
         Some hundred inputs, as the model takes them. For a network, values of its input
         node, or a dictionary by node.
@@ -192,10 +197,10 @@ def _subject(model: Any, data: Any, measures: Measures, table: Table | None) -> 
             measures.dt,
             measures.seed,
         )
+    table, options = TABLE if table is None else table, None
     if isinstance(model, keras.Model):
-        model = Converter(
-            model, inference_only=True, swap_activations=SWAPS, table=table
-        )
+        model = Converter(model, inference_only=True, table=table)
+        options = replace(model.options, swaps=spiking_forms(model))
     if isinstance(model, Converter) and model.options.temporal:
         raise ValueError(
             "The Converter was made with temporal_model=True, so inputs change from "
@@ -209,7 +214,29 @@ def _subject(model: Any, data: Any, measures: Measures, table: Table | None) -> 
         )
     return KerasSubject(
         model.model,
-        model.options,
-        TABLE if table is None else table,
+        model.options if options is None else options,
+        table,
         measures.seed,
     )
+
+
+def spiking_forms(converter: Converter) -> dict[NeuronType, NeuronType]:
+    """Return neuron types that spike, by those of a network that do not.
+
+    They are for ``swap_activations``. Types that cannot be scaled are left out.
+
+    Parameters
+    ----------
+    converter : Converter
+        Made without swaps.
+    """
+    kinds = {c.neurons.ensemble.neuron_type for c in converter.calls if c.neurons}
+    forms: dict[NeuronType, NeuronType] = {}
+    for kind in kinds:
+        if type(kind) is nengo.RectifiedLinear:
+            forms[kind] = SoftResetIntegrateAndFire(kind.amplitude)
+        elif isinstance(kind, LeakyReLU):
+            forms[kind] = SpikingLeakyReLU(kind.negative_slope, kind.amplitude)
+        elif isinstance(kind, BoundedReLU):
+            forms[kind] = nengo.RegularSpiking(kind)
+    return forms

@@ -26,7 +26,7 @@ import numpy as np
 from nengo.neurons import NeuronType
 
 from ...neurons import SoftResetIntegrateAndFire
-from ..scaling import is_homogeneous
+from ..scaling import keeps_result
 from .records import Part
 
 LEVELS = 16
@@ -85,13 +85,15 @@ def choose_scales(
         top = np.asarray(tops[part.label], np.float64)
         if part.threshold is not None:
             top = np.array([part.threshold])
-        if not is_homogeneous(neurons):
+        if not keeps_result(neurons, 1.0):
             left[part.label] = neurons
         elif np.any(top > 0):  # a layer that is silent needs no scale
             wanted = rate or default_rate(neurons, n_steps, dt, exact=exact)
             if isinstance(neurons, SoftResetIntegrateAndFire):
                 wanted = min(wanted, neurons.max_spikes / dt)
             found = wanted / np.where(top > 0, top, np.max(top))
+            if not keeps_result(neurons, found):  # bounds are the same for all
+                found = np.min(found, keepdims=True)
             scales[part.label] = float(found[0]) if len(found) == 1 else found
     if left:
         kinds = ", ".join(dict.fromkeys(map(str, left.values())))
