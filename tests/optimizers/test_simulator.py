@@ -41,6 +41,7 @@ def test_trains_rates_and_spikes(kind, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import (
         EventAccumulator,
     )
+    from tensorboard.util.tensor_util import make_ndarray
 
     spiking = kind == "surrogate"
     model, a, output, _ = network(nengo.LIF(), 0.005 if spiking else None)
@@ -56,10 +57,10 @@ def test_trains_rates_and_spikes(kind, tmp_path):
             n_steps=steps,
             epochs=6,
             verbose=0,
-            validation_data=({a: X}, {output: y}, None)[:2],
+            validation_data=({a: X}, {output: y}),
             callbacks=[
                 TensorBoard(tmp_path),
-                keras.callbacks.EarlyStopping("loss", patience=3),
+                keras.callbacks.EarlyStopping("loss", patience=10),
                 keras.callbacks.CSVLogger(tmp_path / "log.csv"),
             ],
         ).history
@@ -70,7 +71,8 @@ def test_trains_rates_and_spikes(kind, tmp_path):
     events = EventAccumulator(str(tmp_path / "train"))
     events.Reload()
     for name in ("damping", "cg_iterations", "reduction_ratio", "step_length"):
-        written = [event.value for event in events.Scalars(f"epoch_{name}")]
+        tensors = [e.tensor_proto for e in events.Tensors(f"epoch_{name}")]
+        written = [float(make_ndarray(tensor)) for tensor in tensors]
         np.testing.assert_allclose(written, history[name], rtol=1e-6)
 
 
@@ -88,7 +90,7 @@ def test_missing_targets_sparse_activity_and_structural_damping():
     late[:, :-1] = np.nan  # only the last step counts
     nothing = np.zeros((SIZE, STEPS, 12))
     rates = {}
-    for weight in (1e-9, 1e-3):
+    for weight in (1e-9, 1e-2):
         with simulator(model) as sim:
             optimizer = HessianFree(
                 iterations=20,
@@ -105,8 +107,8 @@ def test_missing_targets_sparse_activity_and_structural_damping():
             found = sim.predict({a: X}, n_steps=STEPS, verbose=0)
         rates[weight] = np.mean(found[neurons])
         losses = history.history["output_loss"]
-        assert losses[-1] < 0.3 * losses[0]
-    assert rates[1e-3] < 0.9 * rates[1e-9]
+        assert losses[-1] < 0.6 * losses[0]
+    assert rates[1e-2] < 0.8 * rates[1e-9]
 
 
 def test_frozen_parameters_and_restart(tmp_path):
@@ -135,7 +137,7 @@ def test_frozen_parameters_and_restart(tmp_path):
 def test_double_precision_and_batches_that_are_smaller():
     model, a, output, _ = network(nengo.LIFRate())
     with simulator(model, dtype="float64", minibatch_size=10) as sim:
-        optimizer = HessianFree(iterations=10, curvature_share=0.5)
+        optimizer = HessianFree(1e3, iterations=10, curvature_share=0.5)
         sim.compile(optimizer, loss={output: "mse"})
         history = sim.fit({a: X}, {output: Y}, n_steps=STEPS, epochs=3, verbose=0)
         assert sim.data[model.connections[1]].weights.dtype == np.float64
