@@ -9,6 +9,7 @@ from nengo_jax.convert.reporting.activity import Activity
 from nengo_jax.convert.reporting.causes.words import (
     listed,
     number,
+    percent,
     rounded_down,
     rounded_up,
 )
@@ -165,5 +166,8 @@ def test_words():
     assert rounded_up(0.0123) == 0.013
     assert rounded_down(119) == 110
     assert rounded_down(120) == 120
+    assert percent(0.0123) == "1.23%"
+    assert percent(0.5) == "50%"
+    assert percent(1e6) == "over 1000%"
     assert joule(1.5e-6) == "1.5 µJ"
     assert joule(2e-13) == "0.2 pJ"

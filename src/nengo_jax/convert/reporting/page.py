@@ -8,7 +8,7 @@ from html import escape
 from ...version import version
 from .causes.words import hertz, milliseconds, number, percent
 from .drawing import own_names
-from .pictures import draw_errors, draw_raster, draw_rates, draw_scores
+from .pictures import MOST_BARS, draw_errors, draw_raster, draw_rates, draw_scores
 from .records import CLASSIFICATION, Finding, Report
 from .style import STYLE
 from .tables import effects_table, energy_table, layer_table
@@ -185,13 +185,18 @@ def _layers(report: Report) -> str:
         else f"The error begins in <b>{escape(report.origin)}</b>: its inputs are "
         "better than its output."
     )
+    only = (
+        " Of this large model, layers with neurons are shown; the table has all."
+        if len(report.layers) > MOST_BARS
+        else ""
+    )
     picture = _figure(
         draw_errors(report),
         "errors",
         "Relative error of each layer",
         "Difference of the mean output of a layer from the activation of the Keras "
         "model, as a share of the latter (root mean squares over examples and "
-        "elements).",
+        f"elements).{only}",
     )
     return (
         f"<h2>Where the error appears</h2><p>{begins}</p>"

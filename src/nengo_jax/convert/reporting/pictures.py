@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from .causes.words import percent
 from .drawing import ACCENT, FAINT, INK, SOFT, picture
 from .records import CLASSIFICATION, LayerReport, Raster, Report
 
@@ -20,6 +21,8 @@ _DASHES = {
 _BAR = 0.26  # inches of a row
 _ROW = 0.075
 _ROWS, _FEW = 24, 3  # rows of a layer, if there are so few layers
+MOST_BARS = 30
+_MOST_ERROR = 2.0  # where bars end
 _NAME = 22  # letters of a name
 
 
@@ -87,15 +90,24 @@ def _top(report: Report) -> float:
 def draw_errors(report: Report) -> str:
     """Error of each layer; where it begins stands out."""
     layers = [layer for layer in report.layers if layer.error is not None]
+    if len(layers) > MOST_BARS:  # those with neurons, and the end
+        layers = [
+            layer
+            for layer in layers
+            if layer.population is not None
+            or layer.last
+            or layer.label == report.origin
+        ]
     errors = [layer.error or 0 for layer in layers]
     rows = np.arange(len(layers))
     with picture(0.7 + _BAR * len(layers)) as (_, axes, result):
         colours = [ACCENT if a.label == report.origin else FAINT for a in layers]
-        axes.barh(rows, errors, color=colours, height=0.68)
+        end = min(max([*errors, 0.01]), _MOST_ERROR)
+        axes.barh(rows, np.minimum(errors, end), color=colours, height=0.68)
         for row, error in zip(rows, errors, strict=True):
             axes.annotate(
-                f"{error:.0%}" if error >= 0.1 else f"{error:.1%}",
-                (error, row),
+                percent(error),
+                (min(error, end), row),
                 xytext=(4, 0),
                 textcoords="offset points",
                 va="center",
@@ -105,7 +117,7 @@ def draw_errors(report: Report) -> str:
         axes.set_yticks(rows, [_short(layer.label) for layer in layers])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set_ylim(len(layers) - 0.4, -0.6)
-        axes.set_xlim(0, 1.18 * max([*errors, 0.01]))
+        axes.set_xlim(0, 1.18 * end)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel("relative error of the mean output")

@@ -19,6 +19,7 @@ from .words import (
 _NO_SPIKES = 3  # of the most active neurons: fewer tell nothing
 _FEW_SPIKES = 8  # fewer are coarse
 _ENOUGH_SPIKES = 10  # what a change aims at
+_MOST_STEPS = 10_000  # a presentation that somebody may want
 _ERROR = 0.1  # relative; below it a layer does what it should
 _CLIPPED = 0.01
 _BELOW_LIMIT = 0.8  # where the highest wanted rate is moved to
@@ -79,12 +80,15 @@ def _more_spikes(report: Report, chosen: Chosen) -> tuple[str, tuple[dict, ...]]
             "with a smaller amplitude, helps too."
         )
         return text, ({"n_steps": steps},)
-    scaled = listed([f"{label} by {number(value)}" for label, value in factors.items()])
-    text = (
-        f"Scale the firing rates of {scaled} (scale_firing_rates), or {longer}. "
-        "Calibration chooses scales by itself."
+    scaled = "the firing rates of " + listed(
+        [f"{label} by {number(value)}" for label, value in factors.items()]
     )
-    return text, ({"scale_firing_rates": factors}, {"n_steps": steps})
+    scale = {"scale_firing_rates": factors}
+    itself = "Calibration chooses scales by itself."
+    if steps > _MOST_STEPS:
+        return f"Scale {scaled} (scale_firing_rates). {itself}", (scale,)
+    text = f"Scale {scaled} (scale_firing_rates), or {longer}. {itself}"
+    return text, (scale, {"n_steps": steps})
 
 
 def rates_too_low(report: Report) -> Finding | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 _FEW = 3
+_BEYOND = 10  # an error that large says no more than this
 
 
 def number(value: float) -> str:
@@ -25,6 +26,8 @@ def milliseconds(seconds: float) -> str:
 
 def percent(share: float) -> str:
     """Write a share."""
+    if share > _BEYOND:
+        return f"over {100 * _BEYOND}%"
     return f"{100 * share:.0f}%" if share >= 0.1 else f"{number(100 * share)}%"
 
 
