@@ -80,7 +80,9 @@ def test_natural_gradient():
     model, a, output, _ = network(nengo.LIFRate())
     with simulator(model) as sim:
         sim.compile(NaturalGradient(radius=1e-2), loss={output: "mse"})
-        history = sim.fit({a: X}, {output: Y}, n_steps=STEPS, epochs=10, verbose=0)
+        history = sim.fit(
+            {a: X}, {output: Y}, n_steps=STEPS, epochs=10, shuffle=False, verbose=0
+        )
     assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
 
 
@@ -103,11 +105,13 @@ def test_missing_targets_sparse_activity_and_structural_damping():
                 loss_weights={output: 1.0, neurons: weight},
             )
             targets = {output: late, neurons: nothing}
-            history = sim.fit({a: X}, targets, n_steps=STEPS, epochs=8, verbose=0)
+            history = sim.fit(
+                {a: X}, targets, n_steps=STEPS, epochs=8, shuffle=False, verbose=0
+            )
             found = sim.predict({a: X}, n_steps=STEPS, verbose=0)
         rates[weight] = np.mean(found[neurons])
         losses = history.history["output_loss"]
-        assert losses[-1] < 0.6 * losses[0]
+        assert losses[-1] < 0.8 * losses[0]
     assert rates[1e-2] < 0.8 * rates[1e-9]
 
 
@@ -136,12 +140,21 @@ def test_frozen_parameters_and_restart(tmp_path):
 
 def test_double_precision_and_batches_that_are_smaller():
     model, a, output, _ = network(nengo.LIFRate())
+    order = np.random.RandomState(0).permutation(SIZE)
     with simulator(model, dtype="float64", minibatch_size=10) as sim:
-        optimizer = HessianFree(1e3, iterations=10, curvature_share=0.5)
+        optimizer = HessianFree(1e5, iterations=10, curvature_share=0.5)
         sim.compile(optimizer, loss={output: "mse"})
-        history = sim.fit({a: X}, {output: Y}, n_steps=STEPS, epochs=3, verbose=0)
+        history = sim.fit(
+            {a: X[order]},
+            {output: Y[order]},
+            n_steps=STEPS,
+            epochs=5,
+            shuffle=False,
+            verbose=0,
+        )
         assert sim.data[model.connections[1]].weights.dtype == np.float64
-    assert history.history["loss"][-1] < history.history["loss"][0]
+    losses = history.history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_loss_without_targets():

@@ -99,7 +99,7 @@ def hidden_outputs(chosen: Sequence[str | int]) -> Callable[[dict[str, Any]], An
     """Make the function that picks some outputs of a model, by name or position."""
 
     def pick(outputs: dict[str, Any]) -> list[Any]:
-        found = outputs[_OUTPUTS]
+        found: Any = outputs[_OUTPUTS]
         if not isinstance(found, Mapping):
             several = isinstance(found, (list, tuple))
             found = dict(enumerate(found if several else [found]))
