@@ -526,3 +526,43 @@ def test_networks_are_not_fine_tuned_or_saved(tmp_path):
         calibrate(network, np.zeros((2, 2)))
     with pytest.raises(ValueError, match="by input node"):
         calibrate(network, {network.all_ensembles[0]: np.zeros((2, 2))})
+
+
+# -- other models
+
+
+def test_several_inputs_and_outputs():
+    keras.utils.set_random_seed(0)
+    first, second = keras.Input((8,), name="first"), keras.Input((3,), name="second")
+    x = layers.Concatenate()([first, second])
+    x = layers.Dense(40, activation="relu")(x)
+    probability = layers.Dense(1, activation="sigmoid")(x)
+    model = keras.Model([first, second], [layers.Dense(2)(x), probability])
+    data = {"second": NORMAL[:, :3], "first": NORMAL}
+    result = calibrate(model, data, n_steps=16)
+    found = result.predict([NORMAL, NORMAL[:, :3]])
+    expected = model.predict([NORMAL, NORMAL[:, :3]], verbose=0)
+    assert [f.shape for f in found] == [(100, 2), (100, 1)]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=0.05)
+    assert result.error(data, expected)[-1] < 0.1
+    with pytest.raises(ValueError, match="one number for each class"):
+        result.accuracy(data, np.zeros(100))
+    with pytest.raises(ValueError, match="expected outputs have shape"):
+        result.error(data, expected[::-1])
+
+
+def test_a_single_probability():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dense(40, activation="relu"),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    labels = (model.predict(NORMAL, verbose=0)[:, 0] > 0.5).astype(int)
+    assert 0 < labels.sum() < 100
+    result = calibrate(model, NORMAL, labels, n_steps=16, fine_tune=1)
+    assert result.effects[-1].after > 0.9
+    assert result.accuracy(NORMAL, labels)[-1] > 0.9

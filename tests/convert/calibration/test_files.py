@@ -130,6 +130,20 @@ def test_what_is_not_a_calibration(saved, tmp_path):
         calibrated.save(tmp_path / "no" / "folder")
 
 
+def test_a_model_that_was_trained_since_is_not_saved(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(4, activation="relu", name="hidden")]
+    )
+    calibrated = calibrate(
+        model, X.reshape(40, 36)[:, :6], scale=False, bias=False, measure=False
+    )
+    model.layers[0].kernel.assign_add(np.ones((6, 4)))
+    with pytest.raises(ValueError, match=r"changed since.*hidden/kernel differs"):
+        calibrated.save(tmp_path / "saved")
+    assert not list(tmp_path.iterdir())
+
+
 def test_files_make_no_other_objects(saved, tmp_path):
     record = json.loads((saved / "calibration.json").read_text())
     options = record["options"] | {"synapse": {"type": "Popen", "arguments": {}}}

@@ -37,7 +37,7 @@ from .encoding import (
     encode_activation,
     encode_object,
 )
-from .keras_subject import KerasSubject
+from .keras_subject import KerasSubject, weights_of
 from .readout import Readout
 from .records import Effect, Settings
 
@@ -56,6 +56,7 @@ def save(calibrated: Calibrated, path: FilePath) -> Path:
             "the script that makes this one, and save parameters with "
             "Simulator.save_params."
         )
+    _check_unchanged(calibrated)
     if path.exists() and not (path / RECORD).is_file():
         raise FileExistsError(
             f"{path} exists, and is no calibrated network. Remove it."
@@ -166,6 +167,18 @@ def load(
         record["fold"],
         tuple(Effect(**effect) for effect in record["effects"]),
     )
+
+
+def _check_unchanged(calibrated: Calibrated) -> None:
+    """Raise ValueError if the model has other weights than the network by now."""
+    now = calibrated.subject.assemble(calibrated.settings, fold=calibrated.folded)
+    before, after = (weights_of(a.converter) for a in (calibrated.assembled, now))
+    for name, connection in before.items():
+        if not np.array_equal(connection.transform.init, after[name].transform.init):
+            raise ValueError(
+                f"The model has been changed since it was calibrated: {name} differs. "
+                "Calibrate it again, or save before it is trained."
+            )
 
 
 def _read_record(path: Path) -> dict[str, Any]:
