@@ -1,0 +1,189 @@
+"""Time of an update of Hessian-free optimization against the hessianfree package.
+
+    python benchmarks/hessian_free.py [--tasks a,b] [--repeats R] [--json FILE]
+                                      [--peer FOLDER]
+
+The package (version 0.4.0, NumPy) runs in an environment of its own in FOLDER, which is
+made with pip if it does not exist (200 MB; without FOLDER it is temporary). Both train
+the same networks on the same data, with the same largest number of CG iterations, rule
+to end them and first damping; initial weights are drawn alike, but not the same. They
+run in turn, seed by seed; all updates of nengo_jax are one compiled loop. Compilation
+is left out; the page tells how long it took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import nengo_jax  # noqa: F401, first of all: it sets up JAX
+
+# isort: split
+import jax
+import jax.numpy as jnp
+import numpy as np
+from harness import HERE, format_table, save
+from second_order import DEMOS, Demo
+
+from nengo_jax.optimizers import HessianFreeSettings, hessian_free
+
+_PACKAGES = ("hessianfree==0.4.0", "numpy==1.23.5", "matplotlib<3.8")
+_TOLERANCE = 5e-6  # that of the package
+
+
+def main() -> None:
+    """Measure, print, and save."""
+    arguments = parse_arguments()
+    with ExitStack() as stack:
+        folder = arguments.peer or stack.enter_context(tempfile.TemporaryDirectory())
+        peer = Package(prepare(Path(folder).absolute()))
+        stack.callback(peer.close)
+        rows = [measure(name, arguments.repeats, peer) for name in arguments.tasks]
+    header = ["task", "nengo_jax (ms)", "hessianfree (ms)", "times faster"]
+    header += ["error", "error of hessianfree", "to compile (s)"]
+    text = format_table(header, [list(row.values()) for row in rows])
+    text += (
+        "\n\nMedians over seeds. The error is the root mean square of what is left "
+        f"after all updates; tasks are the demos of the package ({_PACKAGES[0]}, "
+        f"{_PACKAGES[1]})."
+    )
+    print(text)
+    save(arguments.json, "Time of an update of Hessian-free optimization", rows, text)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tasks", type=lambda t: t.split(","), default=list(DEMOS))
+    parser.add_argument("--repeats", type=int, default=5)
+    results = HERE / "results" / "hessian_free.json"
+    parser.add_argument("--json", type=Path, default=results)
+    parser.add_argument("--peer", help="folder of an environment")
+    return parser.parse_args()
+
+
+def prepare(folder: Path) -> str:
+    """Return the interpreter of an environment with the package.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If it cannot be made.
+    """
+    python = folder / "bin" / "python"
+    if not python.exists():
+        print(f"  installing hessianfree in {folder}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        command = [str(python), "-m", "pip", "install", "--quiet", *_PACKAGES]
+        subprocess.run(command, check=True)
+    return str(python)
+
+
+class Package:
+    """The hessianfree package at work in a process of its own."""
+
+    def __init__(self, python: str):
+        self._process = subprocess.Popen(
+            [python, "-m", "peers.hessianfree_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=HERE,
+            env={**os.environ, "MPLBACKEND": "Agg"},
+        )
+
+    def train(self, name: str, seed: int) -> dict[str, float]:
+        """Train one network; return the ms of an update, and the error."""
+        demo = DEMOS[name]
+        x, y = demo.data()
+        request = {"task": name, "seed": seed, "updates": demo.updates}
+        request |= {"iterations": demo.iterations, "damping": demo.damping}
+        request |= {"x": x.tolist(), "y": y.tolist()}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"hessianfree ended with {self._process.wait()}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def measure(name: str, repeats: int, peer: Package) -> dict[str, Any]:
+    """Let both train a task with some seeds, in turn."""
+    print(f"  {name}", file=sys.stderr, flush=True)
+    demo = DEMOS[name]
+    train, compiling = compiled(demo)
+    ours, theirs = [], []
+    for seed in range(repeats):
+        ours.append(train(seed))
+        theirs.append(peer.train(name, seed))
+
+    def median(found: list[dict[str, float]], key: str) -> float:
+        return statistics.median(run[key] for run in found)
+
+    return {
+        "task": name,
+        "ms": median(ours, "ms"),
+        "peer ms": median(theirs, "ms"),
+        "ratio": median(theirs, "ms") / median(ours, "ms"),
+        "error": median(ours, "error"),
+        "peer error": median(theirs, "error"),
+        "compile s": compiling,
+    }
+
+
+def compiled(demo: Demo) -> tuple[Any, float]:
+    """Return the function that trains with a seed, and the seconds to compile it."""
+    settings = HessianFreeSettings(
+        demo.damping,
+        demo.iterations,
+        _TOLERANCE,
+        structural_damping=demo.structural,
+    )
+    hidden = (lambda outputs: outputs["hidden"]) if demo.structural else None
+    method = hessian_free(demo.predict, demo.loss, settings, hidden=hidden)
+    batch = tuple(map(jnp.asarray, demo.data()))
+
+    @jax.jit
+    def optimize(params: Any) -> Any:
+        def update(carry: Any, _: None) -> tuple[Any, None]:
+            params, state, _ = method.update(carry[1], carry[0], batch)
+            return (params, state), None
+
+        start = (params, method.init(params))
+        (params, _), _ = jax.lax.scan(update, start, length=demo.updates)
+        return params
+
+    def train(seed: int) -> dict[str, float]:
+        params = demo.start(np.random.RandomState(seed))
+        started = time.perf_counter()
+        params = jax.block_until_ready(optimize(params))
+        seconds = time.perf_counter() - started
+        output = demo.output(demo.predict(params, batch)["output"])
+        error = np.sqrt(np.nanmean(np.square(np.asarray(output) - batch[1])))
+        return {"ms": seconds / demo.updates * 1e3, "error": float(error)}
+
+    started = time.perf_counter()
+    optimize.lower(demo.start(np.random.RandomState(0))).compile()
+    compiling = time.perf_counter() - started
+    train(0)
+    return train, compiling
+
+
+if __name__ == "__main__":
+    main()
