@@ -13,27 +13,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nengo
 import numpy as np
 
+from .conversion import (
+    NEURONS,
+    calibrate_network,
+    convert_model,
+    measure_network,
+)
 from .data_file import Examples, read_examples
 from .errors import CommandError, check_folder
 from .keras_file import load_model
 
 if TYPE_CHECKING:
-    from ..convert import Converter
     from ..convert.reporting import Report
 
 _STEPS = 32
 _SHOWN = 6  # columns of the table
 _CALIBRATION = 512  # examples at most
 _PART = 4  # a quarter of the data, if no others are given
-_NEURONS = {
-    "spiking-relu": nengo.SpikingRectifiedLinear,
-    "poisson": lambda: nengo.PoissonSpiking(nengo.RectifiedLinear()),
-    "stochastic": lambda: nengo.StochasticSpiking(nengo.RectifiedLinear()),
-    "lif": nengo.LIF,
-}
 
 
 def declare(commands: argparse._SubParsersAction) -> None:
@@ -98,7 +96,7 @@ def declare(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--neurons",
-        choices=sorted(_NEURONS),
+        choices=sorted(NEURONS),
         default="spiking-relu",
         help="what takes the place of relu (default: %(default)s)",
     )
@@ -139,10 +137,9 @@ def run(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data, names)
     fitting, test = _split(arguments, examples, names)
     with _notes():
-        converter = _convert(model, arguments)
-        _check_spiking(converter)
-        network = _calibrate(converter, fitting, arguments)
-        report = _measure(network, test, arguments)
+        converter = convert_model(model, arguments)
+        network = calibrate_network(converter, fitting, arguments)
+        report = measure_network(network, test, arguments)
     _say(*_table(report), "")
     _say(*_findings(report))
     if arguments.report is not None:
@@ -192,95 +189,6 @@ def _split(
             "--no-calibration."
         )
     return examples.part(0, count), examples.part(count)
-
-
-def _convert(model: Any, arguments: argparse.Namespace) -> Converter:
-    from ..convert import Converter  # imports Keras
-
-    options = {
-        "allow_fallback": not arguments.no_fallback,
-        "inference_only": True,
-        "max_to_avg_pool": arguments.max_to_avg_pool,
-        "split_shared_weights": True,
-        "synapse": arguments.synapse,
-    }
-    try:
-        with warnings.catch_warnings():  # the second conversion says it, too
-            warnings.simplefilter("ignore")
-            plain = Converter(model, **options)
-        swaps = _swaps(plain, arguments.neurons)
-        scales = {}
-        if arguments.no_calibration and arguments.rate is not None:
-            scales = {
-                call.layer: arguments.rate
-                for call in plain.calls
-                if call.neurons and call.neurons.ensemble.neuron_type in swaps
-            }
-        return Converter(
-            model, swap_activations=swaps, scale_firing_rates=scales, **options
-        )
-    except (TypeError, ValueError) as error:
-        raise CommandError(f"{arguments.model}: {error}") from error
-
-
-def _swaps(plain: Converter, neurons: str) -> dict[Any, Any]:
-    """Choose spiking neurons for those of a network that has rectified linear ones."""
-    from ..neurons import BoundedReLU, LeakyReLU, SpikingLeakyReLU
-
-    swaps = {}
-    for kind in {c.neurons.ensemble.neuron_type for c in plain.calls if c.neurons}:
-        if type(kind) is nengo.RectifiedLinear:
-            swaps[kind] = _NEURONS[neurons]()
-        elif isinstance(kind, LeakyReLU):
-            swaps[kind] = SpikingLeakyReLU(kind.negative_slope)
-        elif isinstance(kind, BoundedReLU) and kind.negative_slope == 0:
-            swaps[kind] = nengo.RegularSpiking(kind)
-    return swaps
-
-
-def _check_spiking(converter: Converter) -> None:
-    if not any(e.neuron_type.spiking for e in converter.net.all_ensembles):
-        raise CommandError(
-            f"nothing in the model {converter.model.name!r} can spike: it has no relu "
-            "or similar activation. Use relu in hidden layers, or name neuron types in "
-            "Python: nengo_jax.convert.Converter(model, swap_activations=...)."
-        )
-
-
-def _calibrate(
-    converter: Converter, fitting: Examples | None, arguments: argparse.Namespace
-) -> Any:
-    if fitting is None:
-        return converter
-    from ..convert.calibration import calibrate
-    from ..convert.reporting.examples import check_examples
-
-    try:
-        found = check_examples(converter.model, fitting.inputs, fitting.labels)
-        single = len(converter.model.outputs) == 1
-        labels = found.targets if found.task == "classification" and single else None
-        return calibrate(
-            converter,
-            fitting.inputs,
-            labels if found.expected.shape[1] > 1 else None,
-            n_steps=arguments.steps,
-            dt=arguments.dt,
-            rate=arguments.rate,
-        )
-    except (TypeError, ValueError) as error:
-        where = arguments.calibration_data or arguments.data
-        raise CommandError(f"{where}: {error}") from error
-
-
-def _measure(network: Any, test: Examples, arguments: argparse.Namespace) -> Report:
-    from ..convert.reporting import report
-
-    try:
-        return report(
-            network, test.inputs, test.labels, n_steps=arguments.steps, dt=arguments.dt
-        )
-    except (TypeError, ValueError) as error:
-        raise CommandError(f"{arguments.data}: {error}") from error
 
 
 def _table(report: Report) -> list[str]:

@@ -46,6 +46,11 @@ def _wrong(layer: LayerReport) -> bool:
     return layer.error is not None and layer.error > _ERROR
 
 
+def _follows(neurons: Population) -> bool:
+    """Whether rates come near the activation with time; those of LIF neurons do not."""
+    return neurons.homogeneous or neurons.limit is None
+
+
 def _labels(chosen: Chosen) -> tuple[str, ...]:
     return tuple(layer.label for layer, _ in chosen)
 
@@ -96,7 +101,9 @@ def rates_too_low(report: Report) -> Finding | None:
     chosen = _spiking(
         report,
         lambda layer, neurons: (
-            _wrong(layer) and 0 < neurons.wanted.high * report.seconds < _NO_SPIKES
+            _wrong(layer)
+            and _follows(neurons)
+            and 0 < neurons.wanted.high * report.seconds < _NO_SPIKES
         ),
     )
     if not chosen:
@@ -127,6 +134,7 @@ def quantisation(report: Report) -> Finding | None:
         report,
         lambda layer, neurons: (
             _wrong(layer)
+            and _follows(neurons)
             and _NO_SPIKES <= neurons.wanted.high * report.seconds < _FEW_SPIKES
         ),
     )
