@@ -7,6 +7,7 @@ sees static slices, row gathers or element gathers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ import numpy as np
 from jax import Array, lax
 
 from ..core import Access, Mode
+
+_FEW = 8  # parts of an operand, each of which is read and written on its own
 
 
 def read(block: Array, access: Access) -> Array:
@@ -29,6 +32,9 @@ def read(block: Array, access: Access) -> Array:
     Array, shape ``access.shape``
     """
     if access.rows is not None:
+        runs = _runs(access)
+        if runs is not None:
+            return _join([lax.slice(block, (a,), (b,)) for a, b in runs], access)
         rows = _as_rows(block, access.width).at[_index(access.rows)]
         return rows.get(mode="promise_in_bounds").reshape(access.shape)
     flat = block
@@ -72,6 +78,38 @@ def whole(block: Array | Pieces) -> Array:
     return jnp.concatenate([part for part in joined if part.shape[0]])
 
 
+def read_pieces(pieces: Pieces, access: Access) -> Array | None:
+    """Return an operand without carrying out all writes, if that is possible.
+
+    It is if the operand is untouched by them, or lies within one of them; or if that
+    is so for each of a few parts that it consists of.
+    """
+    if access.rows is not None:
+        runs = _runs(access)
+        if runs is None:
+            return None
+        parts = [
+            read_pieces(pieces, Access(access.block, (b - a,), a)) for a, b in runs
+        ]
+        known = [part for part in parts if part is not None]
+        return _join(known, access) if len(known) == len(parts) else None
+    start, stop = access.start, access.start + access.size
+    near = [
+        (first, value, mode)
+        for first, value, mode in pieces.parts
+        if first < stop and start < first + value.shape[0]
+    ]
+    if not near:
+        return read(pieces.block, access)
+    (first, value, mode), *others = near
+    if others or start < first or stop > first + value.shape[0]:
+        return None
+    part = lax.slice(value, (start - first,), (stop - first,))
+    if mode is Mode.INC:
+        part = lax.slice(pieces.block, (start,), (stop,)) + part
+    return read(part, replace(access, start=0))
+
+
 def write(
     block: Array | Pieces, access: Access, value: Array, mode: Mode
 ) -> Array | Pieces:
@@ -84,7 +122,15 @@ def write(
     if value.size != access.size:
         value = jnp.broadcast_to(value, access.shape)
     if access.rows is not None:
-        return _write_rows(whole(block), access, value, mode)
+        runs = _runs(access)
+        if runs is None:
+            return _write_rows(whole(block), access, value, mode)
+        flat, done = value.reshape(-1), 0
+        for start, stop in runs:
+            part = lax.slice(flat, (done,), (done + stop - start,))
+            block = _write_part(block, start, part, mode)
+            done += stop - start
+        return block
     if access.order is not None:
         value = value.reshape(access.shape).transpose(access.order)
     if access.start == 0 and access.size == size:
@@ -95,10 +141,14 @@ def write(
         # a value that is broadcast, which takes three times as long.
         shape = tuple(count for count in value.shape if count != 1)
         return (whole(block).reshape(shape) + value.reshape(shape)).reshape(-1)
-    value = value.reshape(-1)
-    if not isinstance(block, Pieces) or _overlaps(block, access):
+    return _write_part(block, access.start, value.reshape(-1), mode)
+
+
+def _write_part(block: Array | Pieces, start: int, value: Array, mode: Mode) -> Pieces:
+    """Keep a write to one part of a block for later."""
+    if not isinstance(block, Pieces) or _overlaps(block, start, value.shape[0]):
         block = Pieces(whole(block), ())
-    return Pieces(block.block, (*block.parts, (access.start, value, mode)))
+    return Pieces(block.block, (*block.parts, (start, value, mode)))
 
 
 def _write_rows(block: Array, access: Access, value: Array, mode: Mode) -> Array:
@@ -119,11 +169,29 @@ def _size_and_type(block: Array | Pieces) -> tuple[int, np.dtype]:
     return base.shape[0], base.dtype
 
 
-def _overlaps(block: Pieces, access: Access) -> bool:
+def _overlaps(block: Pieces, start: int, size: int) -> bool:
     return any(
-        start < access.start + access.size and access.start < start + value.shape[0]
-        for start, value, _ in block.parts
+        first < start + size and start < first + value.shape[0]
+        for first, value, _ in block.parts
     )
+
+
+def _runs(access: Access) -> list[tuple[int, int]] | None:
+    """Return the few contiguous parts that rows consist of, or None if they are many.
+
+    Slices are faster than gathers, and writing to them does not copy the block.
+    """
+    assert access.rows is not None
+    cuts = np.flatnonzero(np.diff(access.rows) != 1) + 1
+    if len(cuts) >= _FEW:
+        return None
+    pieces = np.split(access.rows * access.width, cuts)
+    return [(int(rows[0]), int(rows[-1]) + access.width) for rows in pieces]
+
+
+def _join(parts: list[Array], access: Access) -> Array:
+    joined = parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+    return joined.reshape(access.shape)
 
 
 def _as_rows(block: Array, width: int) -> Array:

@@ -212,7 +212,7 @@ class HostLoop:
         return self._joined(carry, _SAMPLES, [s.access for s in self._program.samples])
 
     def last_wires(self) -> tuple[Callable[[], Memory], Memory]:
-        """Return a function that works out all wires of the last step, and its inputs."""
+        """Return what works out the wires of the last step, and its inputs."""
         assert self._last is not None
         return partial(self._again, *self._last), self._last[1]
 

@@ -17,8 +17,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from ..core import Group, Program, Role
-from .memory import Pieces, read, whole, write
+from ..core import Access, Group, Program, Role
+from .memory import Pieces, read, read_pieces, whole, write
 
 Memory = Mapping[str, Array]
 Operands = Mapping[tuple[int, int], Array]
@@ -92,7 +92,11 @@ def split_by_time(
 def read_operands(program: Program, split: Split, memory: Memory) -> Operands:
     """Read the operands that never change."""
     return {
-        (g, k): _operand(program.groups[g], k, memory[program.groups[g].reads[k].block])
+        (g, k): _prepared(
+            program.groups[g],
+            k,
+            read(memory[program.groups[g].reads[k].block], program.groups[g].reads[k]),
+        )
         for g, k in split.operands
     }
 
@@ -126,14 +130,23 @@ def run_groups(
             if (number, k) in operands:
                 values.append(operands[number, k])
                 continue
-            blocks[access.block] = block = whole(blocks[access.block])
-            values.append(_operand(group, k, block))
+            values.append(_prepared(group, k, _read(blocks, access)))
         _store(program, group, group.run(*values), blocks)
     return {name: whole(block) for name, block in blocks.items()}
 
 
-def _operand(group: Group, number: int, block: Array) -> Any:
-    value = read(block, group.reads[number])
+def _read(blocks: dict[str, Array | Pieces], access: Access) -> Array:
+    """Read an operand; only if necessary, carry out the writes to its block first."""
+    block = blocks[access.block]
+    if isinstance(block, Pieces):
+        value = read_pieces(block, access)
+        if value is not None:
+            return value
+        blocks[access.block] = block = whole(block)
+    return read(block, access)
+
+
+def _prepared(group: Group, number: int, value: Array) -> Any:
     return group.prepare[number](value) if number in group.prepare else value
 
 
