@@ -112,12 +112,13 @@ def integrator_data() -> Arrays:
 
 
 def integrator(params: Any, batch: Any) -> dict[str, jax.Array]:
-    def step(hidden: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        given = dense(params, "01", x) + dense(params, "11", hidden)
-        hidden = jax.nn.sigmoid(given)
-        return hidden, jax.nn.sigmoid(dense(params, "12", hidden))
+    def step(hidden: jax.Array, given: jax.Array) -> tuple[jax.Array, jax.Array]:
+        hidden = jax.nn.sigmoid(given + hidden @ params["11"])
+        return hidden, hidden
 
-    return {"output": over_time(step, batch[0], 10)["output"]}
+    given = dense(params, "01", batch[0]) + params["11 bias"]
+    hidden = over_time(step, given, 10)
+    return {"output": jax.nn.sigmoid(dense(params, "12", hidden))}
 
 
 def adding_data(examples: int = 1024, steps: int = 50) -> Arrays:
@@ -140,25 +141,22 @@ def adding_start(rng: np.random.RandomState) -> dict[str, jax.Array]:
 
 
 def adding(params: Any, batch: Any) -> dict[str, jax.Array]:
-    def step(state: jax.Array, x: jax.Array) -> tuple[jax.Array, Any]:
-        given = dense(params, "12", jax.nn.relu(dense(params, "01", x)))
-        given = given + dense(params, "22", jax.nn.relu(state))
+    def step(state: jax.Array, given: jax.Array) -> tuple[jax.Array, jax.Array]:
+        given = given + jax.nn.relu(state) @ params["22"]
         state = state + (given - state) / 20
-        hidden = jax.nn.relu(state)
-        return state, {
-            "hidden": hidden,
-            "output": jax.nn.relu(dense(params, "23", hidden)),
-        }
+        return state, jax.nn.relu(state)
 
-    return over_time(step, batch[0], 64)
+    first = jax.nn.relu(dense(params, "01", batch[0]))
+    hidden = over_time(step, dense(params, "12", first) + params["22 bias"], 64)
+    output = jax.nn.relu(dense(params, "23", hidden))
+    return {"hidden": hidden, "output": output}
 
 
-def over_time(step: Callable, x: jax.Array, size: int) -> dict[str, jax.Array]:
-    """Run a layer for all steps of inputs of shape (examples, steps, size)."""
-    start = jnp.zeros((len(x), size))
-    outputs = jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1), unroll=_UNROLL)[1]
-    outputs = outputs if isinstance(outputs, dict) else {"output": outputs}
-    return {name: jnp.swapaxes(value, 0, 1) for name, value in outputs.items()}
+def over_time(step: Callable, given: jax.Array, size: int) -> jax.Array:
+    """Run a recurrent layer for all steps of its input (examples, steps, size)."""
+    start = jnp.zeros((len(given), size))
+    by_step = jnp.swapaxes(given, 0, 1)
+    return jnp.swapaxes(jax.lax.scan(step, start, by_step, unroll=_UNROLL)[1], 0, 1)
 
 
 DEMOS = {

@@ -1,10 +1,10 @@
 """Trains the tasks of ``second_order.py`` with the hessianfree package.
 
 ``python -m peers.hessianfree_worker`` reads lines of JSON: ``task``, ``seed``,
-``updates``, ``x``, ``y``, the largest number of CG iterations and the damping. It answers
-each with ``{"ms": ..., "error": ...}``: the time of one update, and the root mean square
-of what is left of the error after all of them. It needs NumPy before 1.24, which still has
-the names that the package uses.
+``updates``, ``x``, ``y``, the largest number of CG iterations and the damping. It
+answers each with ``{"ms": ..., "error": ...}``: the time of one update, and the root
+mean square of what is left of the error after all of them. It needs NumPy before 1.24,
+which still has the names that the package uses.
 """
 
 from __future__ import annotations

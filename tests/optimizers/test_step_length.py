@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from nengo_jax.optimizers.conjugate_gradient import Iterates
-from nengo_jax.optimizers.step_length import adapt_damping, backtrack, search_line
+from nengo_jax.optimizers.step_length import (
+    Chosen,
+    adapt_damping,
+    backtrack,
+    search_line,
+)
 
 INF, NAN = np.inf, np.nan
 
@@ -31,17 +36,12 @@ def test_backtracks_while_the_loss_falls(losses, row):
     assert float(chosen.value) == (INF if np.isnan(losses[row]) else losses[row])
 
 
-def line(loss_after, slope, loss=1.0, longest=1.0):
-    step = jnp.array([1.0])
-    return float(
-        search_line(
-            lambda s: loss_after(s[0]),
-            step,
-            jnp.asarray(loss),
-            jnp.asarray(slope),
-            jnp.asarray(longest),
-        )
-    )
+def line(loss_after, slope, loss=1.0, longest=None):
+    value = jnp.asarray(loss_after(1.0))
+    chosen = Chosen(jnp.array([1.0]), value, jnp.array(-1.0), jnp.array(0))
+    first = None if longest is None else jnp.asarray(longest)
+    loss, slope = jnp.asarray(loss), jnp.asarray(slope)
+    return float(search_line(lambda s: loss_after(s[0]), chosen, loss, slope, first))
 
 
 def test_line_search_takes_the_first_step_that_is_good_enough():
@@ -50,6 +50,7 @@ def test_line_search_takes_the_first_step_that_is_good_enough():
         return 1 + (t - 0.3) ** 2 - 0.09
 
     assert line(parabola, -0.6) == pytest.approx(0.8**3)
+    assert line(parabola, -0.6, longest=1.0) == pytest.approx(0.8**3)
     assert line(parabola, -0.6, longest=0.5) == 0.5
 
 

@@ -150,10 +150,11 @@ def hessian_free(
     -------
     Method
         ``init(params) -> state`` and ``update(state, params, batch,
-        curvature_batch=None, longest=1) -> (params, state, report)``. If there is a
+        curvature_batch=None, longest=None) -> (params, state, report)``. If there is a
         batch for the curvature, often a part of the other one, products are computed
-        with it. ``longest`` is the step length that is tried first. If the loss is not
-        a finite number, or no step makes it smaller, the parameters stay as they are.
+        with it. ``longest`` is the step length that is tried first, 1 if None. If the
+        loss is not a finite number, or no step makes it smaller, the parameters stay as
+        they are.
 
     Raises
     ------
@@ -203,7 +204,7 @@ def hessian_free(
         params: Any,
         batch: Any,
         curvature_batch: Any = None,
-        longest: Array | float = 1.0,
+        longest: Array | float | None = None,
     ) -> tuple[Any, HessianFreeState, HessianFreeReport]:
         check_parameters(params)
         check_paths(lambda params: total(params, batch), params)
@@ -241,8 +242,9 @@ def hessian_free(
         chosen = backtrack(value_after, iterates)
         ratio = (chosen.value - here.loss) / chosen.model
         slope = jnp.vdot(here.gradient, chosen.step)
-        longest = jnp.asarray(longest, flat.dtype)
-        length = search_line(value_after, chosen.step, here.loss, slope, longest)
+        if longest is not None:
+            longest = jnp.asarray(longest, flat.dtype)
+        length = search_line(value_after, chosen, here.loss, slope, longest)
         moved = jnp.where(length > 0, length * chosen.step, 0)
         adapted = (
             adapt_damping(state.damping, ratio) if settings.adapt else state.damping

@@ -68,7 +68,11 @@ def backtrack(value_after: Value, iterates: Iterates) -> Chosen:
 
 
 def search_line(
-    value_after: Value, step: Vector, loss: Array, slope: Array, longest: Array
+    value_after: Value,
+    chosen: Chosen,
+    loss: Array,
+    slope: Array,
+    longest: Array | None = None,
 ) -> Array:
     """Return the factor of a step that decreases the loss enough (Armijo).
 
@@ -76,13 +80,14 @@ def search_line(
     ----------
     value_after : callable
         ``value_after(step)`` is the loss after a step.
-    step : Array, shape (size,)
+    chosen : Chosen
+        The step.
     loss : Array, shape ()
         Before the step.
     slope : Array, shape ()
         Product of gradient and step.
-    longest : Array, shape ()
-        The first factor to try.
+    longest : Array, shape (), or None
+        The first factor to try. None: 1, whose loss is known.
 
     Returns
     -------
@@ -90,8 +95,11 @@ def search_line(
         Zero if no step was good enough.
     """
 
-    def enough(factor: Array) -> Array:  # False for NaN
-        return value_after(factor * step) <= loss + _ARMIJO * factor * slope
+    def small(value: Array, factor: Array) -> Array:  # False for NaN
+        return value <= loss + _ARMIJO * factor * slope
+
+    def enough(factor: Array) -> Array:
+        return small(value_after(factor * chosen.step), factor)
 
     def shorter(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         factor, count, _ = carry
@@ -105,7 +113,12 @@ def search_line(
     # Nothing is tried along a direction that does not lead down.
     hopeless = ~(jnp.isfinite(loss) & (slope < 0))
     count = jnp.where(hopeless, _ATTEMPTS, 0)
-    first = (longest, count, ~hopeless & enough(longest))
+    if longest is None:
+        longest = jnp.ones_like(loss)
+        found = small(chosen.value, longest)
+    else:
+        found = enough(longest)
+    first = (longest, count, ~hopeless & found)
     factor, _, found = lax.while_loop(go_on, shorter, first)
     return jnp.where(found, factor, 0)
 
