@@ -25,6 +25,7 @@ from ..forward import Forward, Names
 from ..functional import training_of
 from ..options import Options, keeps_history
 from ..runtime.callbacks import Python, with_callbacks
+from ..runtime.parts import map_examples, part_size
 from ..runtime.step import state_axes
 from .layer_weights import constraint_of, layer_weights
 from .own_step import StepOptimizer
@@ -161,8 +162,12 @@ class NetworkLayer(keras.layers.Layer):
             return result.state, result.outputs
 
         axes = state_axes(self._program)
-        run = jax.vmap(one, (axes, 0, 0), (axes, 0))
-        after, outputs = run(state, given, jnp.arange(examples))
+        values = (state, given, jnp.arange(examples))
+        part = examples if training else part_size(self._program, examples)
+        if part < examples:
+            after, outputs = map_examples(one, values, part)
+        else:
+            after, outputs = jax.vmap(one, (axes, 0, 0), (axes, 0))(*values)
         self._write_state(after, examples, steps)
         for weight in self.layer_weights:
             if weight.regularizer is not None:

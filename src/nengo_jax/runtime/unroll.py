@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array, lax
 
 from ..core import Program, Role
+from .parts import map_examples, part_size
 from .step import (
     Memory,
     read_operands,
@@ -181,12 +182,42 @@ def batch(
     """
     axes = jax.tree.map(lambda has_axis: 0 if has_axis else None, batched_inputs)
     states = state_axes(program)
+    part = part_size(program, size)
+    if part < size:
+        return partial(_run_in_parts, function, batched_inputs, part)
     return jax.vmap(
         function,
         in_axes=(None, states, axes, None, None),
         out_axes=Chunk(states, 0, 0),  # pyright: ignore[reportArgumentType]
         axis_size=size,  # nothing that goes in need have a batch axis
     )
+
+
+def _run_in_parts(
+    function: Callable,
+    batched_inputs: Inputs,
+    part: int,
+    params: Memory,
+    state: Memory,
+    inputs: Inputs,
+    *rows: Array,
+) -> Chunk:
+    def choose(own: bool) -> Inputs:
+        pairs = zip(inputs, batched_inputs, strict=True)
+        return Inputs(
+            *(
+                {name: v for name, v in values.items() if has_axis[name] is own}
+                for values, has_axis in pairs
+            )
+        )
+
+    shared = choose(False)
+
+    def one(state: Memory, own: Inputs) -> Chunk:
+        joined = [{**a, **b} for a, b in zip(shared, own, strict=True)]
+        return function(params, state, Inputs(*joined), *rows)
+
+    return map_examples(one, (state, choose(True)), part)
 
 
 def compile_chunk(
