@@ -49,7 +49,8 @@ def main() -> None:
         stack.callback(peer.close)
         rows = [measure(name, arguments.repeats, peer) for name in arguments.tasks]
     header = ["task", "nengo_jax (ms)", "hessianfree (ms)", "times faster"]
-    header += ["error", "error of hessianfree", "to compile (s)"]
+    header += ["CG iterations", "of hessianfree", "error", "of hessianfree"]
+    header += ["to compile (s)"]
     text = format_table(header, [list(row.values()) for row in rows])
     text += (
         "\n\nMedians over seeds. The error is the root mean square of what is left "
@@ -103,7 +104,7 @@ class Package:
         )
 
     def train(self, name: str, seed: int) -> dict[str, float]:
-        """Train one network; return the ms of an update, and the error."""
+        """Train one network; return what the worker measured."""
         demo = DEMOS[name]
         x, y = demo.data()
         request = {"task": name, "seed": seed, "updates": demo.updates}
@@ -141,6 +142,8 @@ def measure(name: str, repeats: int, peer: Package) -> dict[str, Any]:
         "ms": median(ours, "ms"),
         "peer ms": median(theirs, "ms"),
         "ratio": median(theirs, "ms") / median(ours, "ms"),
+        "cg": median(ours, "cg"),
+        "peer cg": median(theirs, "cg"),
         "error": median(ours, "error"),
         "peer error": median(theirs, "error"),
         "compile s": compiling,
@@ -161,22 +164,23 @@ def compiled(demo: Demo) -> tuple[Any, float]:
 
     @jax.jit
     def optimize(params: Any) -> Any:
-        def update(carry: Any, _: None) -> tuple[Any, None]:
-            params, state, _ = method.update(carry[1], carry[0], batch)
-            return (params, state), None
+        def update(carry: Any, _: None) -> tuple[Any, jax.Array]:
+            params, state, report = method.update(carry[1], carry[0], batch)
+            return (params, state), report.cg_iterations
 
         start = (params, method.init(params))
-        (params, _), _ = jax.lax.scan(update, start, length=demo.updates)
-        return params
+        (params, _), counts = jax.lax.scan(update, start, length=demo.updates)
+        return params, counts
 
     def train(seed: int) -> dict[str, float]:
         params = demo.start(np.random.RandomState(seed))
         started = time.perf_counter()
-        params = jax.block_until_ready(optimize(params))
+        params, counts = jax.block_until_ready(optimize(params))
         seconds = time.perf_counter() - started
         output = demo.output(demo.predict(params, batch)["output"])
         error = np.sqrt(np.nanmean(np.square(np.asarray(output) - batch[1])))
-        return {"ms": seconds / demo.updates * 1e3, "error": float(error)}
+        count = float(np.mean(counts))
+        return {"ms": seconds / demo.updates * 1e3, "cg": count, "error": float(error)}
 
     started = time.perf_counter()
     optimize.lower(demo.start(np.random.RandomState(0))).compile()

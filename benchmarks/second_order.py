@@ -60,13 +60,13 @@ def logits_loss(outputs: dict[str, jax.Array], batch: Any) -> jax.Array:
     return -jnp.mean(jnp.sum(batch[1] * jax.nn.log_softmax(outputs["output"]), -1))
 
 
-def layers(*shapes: tuple[str, int, int], scale: float = 1.0):
+def layers(*shapes: tuple[str, int, int]) -> Callable:
     """Make the function that draws weights, and biases of zero."""
 
     def start(rng: np.random.RandomState) -> dict[str, jax.Array]:
         params = {}
         for name, rows, columns in shapes:
-            weights = rng.standard_normal((rows, columns)) * scale / rows**0.5
+            weights = rng.standard_normal((rows, columns)) / rows**0.5
             params[name] = jnp.asarray(weights, jnp.float32)
             params[f"{name} bias"] = jnp.zeros((1, columns))
         return params
@@ -99,10 +99,12 @@ def crossentropy(params: Any, batch: Any) -> dict[str, jax.Array]:
 
 
 def connections(params: Any, batch: Any) -> dict[str, jax.Array]:
-    first = jnp.tanh(dense(params, "01", batch[0]))
-    second = jnp.tanh(dense(params, "02", batch[0]) + dense(params, "12", first))
-    last = dense(params, "13", first) + dense(params, "23", second)
-    return {"output": jnp.tanh(last)}
+    """Weights with the same input, or the same output, are one matrix."""
+    first, second = jnp.split(dense(params, "0", batch[0]), 2, axis=1)
+    first = jnp.tanh(first)
+    second = jnp.tanh(second + dense(params, "12", first))
+    both = jnp.concatenate([first, second], axis=1)
+    return {"output": jnp.tanh(dense(params, "3", both))}
 
 
 def integrator_data() -> Arrays:
@@ -170,7 +172,7 @@ DEMOS = {
     ),
     "connections": Demo(
         xor_data,
-        layers(("01", 2, 5), ("02", 2, 5), ("12", 5, 5), ("13", 5, 1), ("23", 5, 1)),
+        layers(("0", 2, 10), ("12", 5, 5), ("3", 10, 1)),
         connections,
         squared,
     ),

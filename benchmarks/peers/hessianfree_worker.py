@@ -2,9 +2,9 @@
 
 ``python -m peers.hessianfree_worker`` reads lines of JSON: ``task``, ``seed``,
 ``updates``, ``x``, ``y``, the largest number of CG iterations and the damping. It
-answers each with ``{"ms": ..., "error": ...}``: the time of one update, and the root
-mean square of what is left of the error after all of them. It needs NumPy before 1.24,
-which still has the names that the package uses.
+answers each with the ms of one update, its CG iterations, and the root mean square of
+what is left of the error after all updates. It needs NumPy before 1.24, which still has
+the names that the package uses.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def run(request: dict[str, Any]) -> dict[str, float]:
     error = np.asarray(network.forward(x)[-1]) - y
     return {
         "ms": seconds / request["updates"] * 1e3,
+        "cg": float(np.mean(optimizer.plots["CG iterations"])),
         "error": float(np.sqrt(np.nanmean(np.square(error)))),
     }
 

@@ -61,6 +61,7 @@ def test_line_search_takes_the_first_step_that_is_good_enough():
         (lambda t: 1 - t, 1.0, 1.0),  # not a way down
         (lambda t: NAN * t, -1.0, 1.0),
         (lambda t: 1 - t, -1.0, NAN),
+        (lambda t: 1 + t, -1e-12, 1.0),  # nothing that could be seen
         (lambda t: 1 - t, NAN, 1.0),
     ],
 )

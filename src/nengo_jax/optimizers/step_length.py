@@ -107,8 +107,10 @@ def search_line(
         return factor, count + 1, enough(factor)
 
     def go_on(carry: tuple[Array, Array, Array]) -> Array:
-        _, count, found = carry
-        return ~found & (count < _ATTEMPTS)
+        factor, count, found = carry
+        # What is gained would be lost in the rounding of the loss.
+        visible = -factor * slope > jnp.finfo(loss.dtype).eps * jnp.abs(loss)
+        return ~found & visible & (count < _ATTEMPTS)
 
     # Nothing is tried along a direction that does not lead down.
     hopeless = ~(jnp.isfinite(loss) & (slope < 0))
