@@ -107,6 +107,15 @@ def test_layers_that_fall_back(make, match):
     assert converter.verify(training=True, rtol=1e-4)
 
 
+def test_functions_that_fall_back():
+    x = keras.Input((4, 3))
+    model = keras.Model(x, [keras.ops.sort(x), keras.ops.sort(x, axis=1)])
+    with pytest.raises(TypeError, match="sort.*knows no Sort functions"):
+        Converter(model, allow_fallback=False)
+    with pytest.warns(UserWarning, match=r"\(Sort\) become TensorNodes that compute as"):
+        assert Converter(model).verify()
+
+
 def test_inference_only_leaves_training_away():
     model = keras.Sequential(
         [

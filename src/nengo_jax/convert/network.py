@@ -91,10 +91,9 @@ def _choose_rule(call: LayerCall, options: Options, table: Table) -> Rule | str:
         reason = rule.refuse(call, options)
         if reason is None:
             return rule
-    elif isinstance(call.layer, keras.Layer):
-        reason = f"the Converter knows no {kind} layers"
-    else:  # an operation, such as keras.ops.exp, has no weights
-        return Rule(convert_exact)
+    else:  # an operation, such as keras.ops.sort, is no layer
+        what = "layers" if isinstance(call.layer, keras.Layer) else "functions"
+        reason = f"the Converter knows no {kind} {what}"
     if not options.allow_fallback:
         raise TypeError(
             f"{call.label} ({kind}) cannot be converted to nengo objects: {reason}. "
@@ -160,10 +159,14 @@ def _warn_of_fallback(choice: Choice) -> None:
             key = type(call.layer).__name__, rule
             reasons.setdefault(key, []).append(call.label)
     for (kind, reason), labels in reasons.items():
-        become = "becomes a TensorNode" if len(labels) == 1 else "become TensorNodes"
+        become = (
+            "becomes a TensorNode that computes"
+            if len(labels) == 1
+            else "become TensorNodes that compute"
+        )
         warnings.warn(
-            f"{', '.join(labels)} ({kind}) {become} that computes as in Keras, without "
-            f"neurons: {reason}.",
+            f"{', '.join(labels)} ({kind}) {become} as in Keras, without neurons: "
+            f"{reason}.",
             stacklevel=4,
         )
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from keras import layers
-from keras.src.ops import numpy
+from keras.src.ops import nn, numpy
 
 from ..layers import Alpha, KerasSpikingLayer, Lowpass, SpikingActivation
 from ..layers.qcfs import QCFS
@@ -122,6 +122,14 @@ TABLE: Table = MappingProxyType(
         **dict.fromkeys(OPERATIONS, _ACTIVATION),
         numpy.Add: _SUM,
         numpy.Subtract: _SUM,
+        numpy.Multiply: _EXACT,
+        numpy.Divide: _EXACT,
+        numpy.TrueDivide: _EXACT,
+        numpy.Negative: _EXACT,
+        numpy.Maximum: _EXACT,
+        numpy.Minimum: _EXACT,
+        numpy.Concatenate: _EXACT,
+        nn.Softmax: _EXACT,
         layers.Add: _SUM,
         layers.Average: _SUM,
         layers.Subtract: _SUM,
