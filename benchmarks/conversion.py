@@ -2,8 +2,8 @@
 
     python benchmarks/conversion.py [--nengodl PYTHON] [--steps T] [--repeats R]
 
-A convolutional model (32 and 64 filters on 28 x 28) becomes spiking rectified linear
-neurons and sees 256 images in batches of 64. Both packages run in turn, each in its own
+Two convolutional models on 28 x 28 pixels become spiking rectified linear neurons and
+see 512 images in batches of 64. Both packages run in turn, each in its own
 process; medians, after a first run that compiles. The peak of memory after presenting
 ten times as long shows whether it grows with the time of presentation.
 """
@@ -18,16 +18,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from converted import BATCH, IMAGES
+from converted import BATCH, IMAGES, MODELS
 from harness import HERE, format_table, save
 
 
 class Worker:
     """One package in a process of its own."""
 
-    def __init__(self, package: str, python: str):
+    def __init__(self, package: str, python: str, model: str):
         self._process = subprocess.Popen(
-            [python, str(HERE / "converted.py"), package],
+            [python, str(HERE / "converted.py"), package, model],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -60,16 +60,24 @@ def main() -> None:
     pythons = {"nengo_jax": sys.executable}
     if arguments.nengodl:
         pythons["nengo_dl"] = arguments.nengodl
-    rows = measure(pythons, arguments.steps, arguments.repeats)
+    rows = [
+        row
+        for model in MODELS
+        for row in measure(model, pythons, arguments.steps, arguments.repeats)
+    ]
     text = format_table(list(rows[0]), [list(row.values()) for row in rows])
     print(text)
     title = f"Spiking inference of a converted model, {IMAGES} images, batch {BATCH}"
     save(arguments.json, title, rows, text)
 
 
-def measure(pythons: dict[str, str], steps: int, repeats: int) -> list[dict[str, Any]]:
+def measure(
+    model: str, pythons: dict[str, str], steps: int, repeats: int
+) -> list[dict[str, Any]]:
     """Return a row for each package."""
-    workers = {package: Worker(package, python) for package, python in pythons.items()}
+    workers = {
+        package: Worker(package, python, model) for package, python in pythons.items()
+    }
     for worker in workers.values():
         worker.present(steps)
     answers: dict[str, list] = {package: [] for package in workers}
@@ -83,6 +91,7 @@ def measure(pythons: dict[str, str], steps: int, repeats: int) -> list[dict[str,
         after = worker.present(10 * steps)["peak (MB)"]
         rows.append(
             {
+                "model": model,
                 "package": package,
                 "steps": steps,
                 "images/s": speed,

@@ -1,8 +1,9 @@
 """Presents images to a converted Keras model, in the environment of either package.
 
-``python converted.py PACKAGE`` makes a convolutional model, converts it to spiking
-neurons with nengo_jax or nengo_dl, and warms up. For each number of steps that it reads
-from its standard input it presents all images, and answers with one line of JSON.
+``python converted.py PACKAGE MODEL`` makes a convolutional model, converts it to
+spiking neurons with nengo_jax or nengo_dl, and warms up. For each number of steps that
+it reads from its standard input it presents all images, and answers with one line of
+JSON.
 """
 
 from __future__ import annotations
@@ -19,20 +20,36 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # isort: split
 import numpy as np
 
-IMAGES, BATCH = 256, 64
+IMAGES, BATCH = 512, 64
 _RATE = 100  # Hz for an activation of 1
 
 
-def make_model(keras) -> object:
-    """Return a model like those of NengoDL's own example, with fixed weights."""
+MODELS = ("digits", "example")
+
+
+def make_model(keras, name: str) -> object:
+    """Return a model with fixed weights.
+
+    "digits" is that of ``tests/convert/reporting/test_story.py``; "example" has the
+    layers of NengoDL's own example of a conversion.
+    """
+    layers = keras.layers
+    hidden = {
+        "digits": lambda: [
+            layers.Conv2D(16, 5, strides=2, activation="relu"),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.AveragePooling2D(2),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+        ],
+        "example": lambda: [
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, strides=2, activation="relu"),
+            layers.Flatten(),
+        ],
+    }
     model = keras.Sequential(
-        [
-            keras.layers.InputLayer((28, 28, 1)),
-            keras.layers.Conv2D(32, 3, activation="relu"),
-            keras.layers.Conv2D(64, 3, strides=2, activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10),
-        ]
+        [layers.InputLayer((28, 28, 1)), *hidden[name](), layers.Dense(10)]
     )
     rng = np.random.RandomState(0)
     model.set_weights(
@@ -48,7 +65,7 @@ def _images() -> np.ndarray:
     return np.random.RandomState(1).uniform(0, 1, (IMAGES, 784)).astype("float32")
 
 
-def with_nengo_jax() -> Callable[[int], np.ndarray]:
+def with_nengo_jax(name: str) -> Callable[[int], np.ndarray]:
     """Return a function that presents all images for some steps."""
     import nengo_jax
 
@@ -57,7 +74,7 @@ def with_nengo_jax() -> Callable[[int], np.ndarray]:
     import nengo
 
     converter = nengo_jax.Converter(
-        make_model(keras),
+        make_model(keras, name),
         swap_activations={"relu": nengo.SpikingRectifiedLinear()},
         scale_firing_rates=_RATE,
         inference_only=True,
@@ -71,14 +88,14 @@ def with_nengo_jax() -> Callable[[int], np.ndarray]:
     return lambda steps: sim.predict({node: images}, n_steps=steps, verbose=0)[probe]
 
 
-def with_nengo_dl() -> Callable[[int], np.ndarray]:
+def with_nengo_dl(name: str) -> Callable[[int], np.ndarray]:
     """Return the same for NengoDL."""
     import nengo
     import nengo_dl
     import tensorflow as tf
 
     converter = nengo_dl.Converter(
-        make_model(tf.keras),
+        make_model(tf.keras, name),
         swap_activations={tf.keras.activations.relu: nengo.SpikingRectifiedLinear()},
         scale_firing_rates=_RATE,
         inference_only=True,
@@ -94,11 +111,11 @@ def with_nengo_dl() -> Callable[[int], np.ndarray]:
     )[probe]
 
 
-def main(package: str) -> None:
+def main(package: str, name: str) -> None:
     """Serve."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what packages print must not disturb the answers
-    present = {"nengo_jax": with_nengo_jax, "nengo_dl": with_nengo_dl}[package]()
+    present = {"nengo_jax": with_nengo_jax, "nengo_dl": with_nengo_dl}[package](name)
     for line in sys.stdin:
         steps = int(line)
         started = time.perf_counter()
@@ -114,4 +131,4 @@ def main(package: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

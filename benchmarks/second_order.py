@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_UNROLL = 10  # steps in one piece of a loop
+_SHORT = 10  # steps; a shorter loop is written out
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
@@ -158,7 +158,8 @@ def over_time(step: Callable, given: jax.Array, size: int) -> jax.Array:
     """Run a recurrent layer for all steps of its input (examples, steps, size)."""
     start = jnp.zeros((len(given), size))
     by_step = jnp.swapaxes(given, 0, 1)
-    return jnp.swapaxes(jax.lax.scan(step, start, by_step, unroll=_UNROLL)[1], 0, 1)
+    _, outputs = jax.lax.scan(step, start, by_step, unroll=len(by_step) <= _SHORT)
+    return jnp.swapaxes(outputs, 0, 1)
 
 
 DEMOS = {
