@@ -161,6 +161,21 @@ def test_scales_that_change_the_result():
         Converter(small_model("sigmoid"), scale_firing_rates=2)
 
 
+def test_scales_of_layers_without_neurons():
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(4, name="kernel"),
+            layers.ReLU(name="rectified"),
+            layers.Dense(2, activation="relu", name="last"),
+        ]
+    )
+    match = "no neurons: kernel. Scale .* instead: last, rectified"
+    with pytest.warns(UserWarning, match=match):
+        Converter(model, scale_firing_rates={model.get_layer("kernel"): 100})
+    Converter(model, scale_firing_rates={model.get_layer("rectified"): 100})
+
+
 def test_synapses_are_on_neurons():
     model = image_model()
     converter = Converter(model, synapse=0.005)

@@ -110,9 +110,9 @@ def test_layers_that_fall_back(make, match):
 def test_functions_that_fall_back():
     x = keras.Input((4, 3))
     model = keras.Model(x, [keras.ops.sort(x), keras.ops.sort(x, axis=1)])
-    with pytest.raises(TypeError, match="sort.*knows no Sort functions"):
+    with pytest.raises(TypeError, match=r"sort.*knows no Sort functions"):
         Converter(model, allow_fallback=False)
-    with pytest.warns(UserWarning, match=r"\(Sort\) become TensorNodes that compute as"):
+    with pytest.warns(UserWarning, match=r"\(Sort\) become TensorNodes that"):
         assert Converter(model).verify()
 
 

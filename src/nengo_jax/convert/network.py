@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -197,11 +197,22 @@ def _probe(value: Value, obj: Any, options: Options) -> nengo.Probe:
 
 
 def _warn_of_unused(calls: list[Converted], options: Options) -> None:
+    """Name activations and layers of the user that no neurons were made for."""
     used = {key for converted in calls for key in converted.swaps}
     unused = [key for key in options.swaps if key not in used]
     if unused:
         warnings.warn(
             "No layer uses these activations of swap_activations: "
             f"{', '.join(map(describe, unused))}.",
+            stacklevel=4,
+        )
+    scaled = options.scales if isinstance(options.scales, Mapping) else {}
+    active = {converted.layer for converted in calls if converted.neurons is not None}
+    idle = [layer.name for layer in scaled if layer not in active]
+    if idle:
+        names = ", ".join(sorted(layer.name for layer in active)) or "none"
+        warnings.warn(
+            f"These layers of scale_firing_rates have no neurons: {', '.join(idle)}. "
+            f"Scale the layers that have the activations instead: {names}.",
             stacklevel=4,
         )
