@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,10 @@ def _reason(error: Exception) -> str:
             "run. Turn safety off with --unsafe if you trust its author."
         )
     if "Could not locate" in text or "Unknown layer" in text:
-        what = text.split(".")[0]
+        named = re.search(r"(?:class|layer:?|object) '?([\w>.]+)'?", text)
+        what = f" ({named[1].rpartition('>')[2]})" if named else ""
         return (
-            f"the model has custom objects that this command does not know ({what}). "
+            f"the model has custom objects that this command does not know{what}. "
             "Convert it in Python, where they can be imported: "
             "nengo_jax.convert.calibrate and nengo_jax.convert.report."
         )

@@ -7,11 +7,14 @@ inputs or outputs get and give them joined end to end.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import keras
 import nengo
+import numpy as np
 
+from ..families.keras_layer import usual_promotion
 from ..nodes import TensorNode
 from .objects import connect, passthrough
 from .records import Converted, LayerCall, Options, Source
@@ -20,7 +23,15 @@ from .records import Converted, LayerCall, Options, Source
 def convert_exact(
     call: LayerCall, sources: tuple[Source, ...], options: Options
 ) -> Converted:
-    """Put a layer into a node, and connect its inputs to it."""
+    """Put a layer into a node, and connect its inputs to it.
+
+    Raises
+    ------
+    TypeError
+        If there is an axis of time along which the layer computes.
+    """
+    if call.leading == 2 and not _treats_steps_alone(call):
+        raise joined_steps(call)
     function = call.layer if _is_plain(call) else Applied(call)
     first, shape_in = sources[0], call.shape_in
     if len(sources) > 1:
@@ -45,6 +56,53 @@ def convert_exact(
         outputs.append(Source(part, value.shape))
         start = stop
     return Converted(call, tuple(outputs), incoming=tuple(made))
+
+
+def joined_steps(call: LayerCall) -> TypeError:
+    """Make the error for a layer that sees more than one time step."""
+    return TypeError(
+        f"{call.label} ({type(call.layer).__name__}) would join time steps, but with "
+        "temporal_model=True each layer sees one step at a time. Wrap it in "
+        "keras.layers.TimeDistributed to apply it to each step."
+    )
+
+
+def _treats_steps_alone(call: LayerCall) -> bool:
+    """Try whether a layer gives the same for the last step without those before."""
+    rng, whole = np.random.RandomState(0), []
+    for value in call.inputs:
+        steps, *sizes = value.tensor.shape[1:]
+        array = rng.uniform(0.1, 1, size=(1, steps or 2, *sizes))
+        whole.append(array.astype(value.tensor.dtype))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one step may look odd to a layer
+        try:
+            alone = _call(call, [array[:, -1:] for array in whole])
+        except (TypeError, ValueError):  # it needs as many steps as the model has
+            return False
+    return all(
+        a.shape[1:] == (1, *w.shape[2:]) and np.allclose(a[:, 0], w[:, -1], atol=1e-5)
+        for a, w in zip(alone, _call(call, whole), strict=True)
+    )
+
+
+def _call(call: LayerCall, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Call a layer as the model does, in inference, with other inputs."""
+    tensors = call.arguments.keras_tensors
+    values = {
+        id(tensor): keras.ops.convert_to_tensor(array)
+        for tensor, array in zip(tensors, arrays, strict=True)
+    }
+    arguments, keywords = call.arguments.fill_in(values)
+    if _takes_training(call.layer):
+        keywords["training"] = False
+    with usual_promotion():
+        results = call.layer(*arguments, **keywords)
+    return [np.asarray(result) for result in keras.tree.flatten(results)]
+
+
+def _takes_training(operation: Any) -> bool:
+    return isinstance(operation, keras.Layer) and operation._call_has_training_arg
 
 
 def _is_plain(call: LayerCall) -> bool:
@@ -90,7 +148,7 @@ class Applied(keras.Layer):
             values[id(tensor)] = keras.ops.cast(part, value.tensor.dtype)
             start = stop
         arguments, keywords = call.arguments.fill_in(values)
-        if self._takes_training:  # whatever the model says, as in Keras
+        if _takes_training(self.operation):  # whatever the model says, as in Keras
             keywords["training"] = training
         results = keras.tree.flatten(self.operation(*arguments, **keywords))
         parts = [
@@ -100,10 +158,3 @@ class Applied(keras.Layer):
         if len(parts) > 1:
             return keras.ops.concatenate(parts, axis=1)
         return keras.ops.reshape(parts[0], (-1, *call.shape_out))
-
-    @property
-    def _takes_training(self) -> bool:
-        return (
-            isinstance(self.operation, keras.Layer)
-            and self.operation._call_has_training_arg
-        )

@@ -16,7 +16,7 @@ from nengo.ensemble import Neurons
 
 from ..options import configure_settings
 from .activations import describe
-from .fallback import convert_exact
+from .fallback import convert_exact, joined_steps
 from .fold import Choice, fold
 from .graph import Graph
 from .records import Converted, LayerCall, Options, Source, Value
@@ -75,11 +75,7 @@ def _choose_rule(call: LayerCall, options: Options, table: Table) -> Rule | str:
     rule = rule_of(call.layer, table)
     kind = type(call.layer).__name__
     if call.leading == 2 and rule is not None and not rule.each_step:
-        raise TypeError(
-            f"{call.label} ({kind}) would join time steps, but with "
-            "temporal_model=True each layer sees one step at a time. Wrap it in "
-            "keras.layers.TimeDistributed to apply it to each step."
-        )
+        raise joined_steps(call)
     if getattr(call.layer, "activity_regularizer", None) and not options.inference_only:
         raise TypeError(
             f"{call.label} ({kind}) has an activity_regularizer, which would have no "

@@ -46,7 +46,11 @@ def check_labels(labels: Any, count: int, shapes: list[tuple[int, ...]]) -> np.n
         )
     whole = array.astype(np.int64) if array.dtype.kind in "biuf" else None
     if whole is None or np.any(whole != array):
-        raise ValueError(f"labels must be whole numbers (got {array.dtype})")
+        raise ValueError(
+            f"labels must be whole numbers, one for each example (got {array.dtype}). "
+            "For a model whose outputs are no classes leave labels away: then what "
+            "counts is the distance to the outputs of the model."
+        )
     wrong = (whole < 0) | (whole >= classes)
     if np.any(wrong):
         place = int(np.argmax(wrong))

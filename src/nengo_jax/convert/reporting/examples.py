@@ -111,7 +111,7 @@ def _check_labels(labels: np.ndarray, count: int, size: int) -> tuple[str, np.nd
             f"{labels.dtype} of shape {labels.shape})"
         )
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError("labels contains values that are not finite")
+        raise ValueError("labels contain values that are not finite")
     flat = labels.reshape(count, -1)
     if size > 1 and flat.shape[1] == size:
         single = np.all((flat == 0) | (flat == 1)) and np.all(flat.sum(-1) == 1)
@@ -119,9 +119,15 @@ def _check_labels(labels: np.ndarray, count: int, size: int) -> tuple[str, np.nd
             return CLASSIFICATION, flat.argmax(-1)
         return REGRESSION, flat.astype(float)
     whole = np.array_equal(flat, np.round(flat))
-    if flat.shape[1] != 1 or (size > 1 and not whole):
+    if flat.shape[1] == 1 and size > 1 and not whole:
         raise ValueError(
-            f"labels has shape {labels.shape}, but the model has {size} outputs: give "
+            f"labels are not whole numbers, as {flat[flat != np.round(flat)][0]:g}: "
+            f"give whole numbers from 0 to {size - 1}, one-hot rows, or wanted outputs "
+            f"of shape ({count}, {size})"
+        )
+    if flat.shape[1] != 1:
+        raise ValueError(
+            f"labels have shape {labels.shape}, but the model has {size} outputs: give "
             f"whole numbers from 0 to {size - 1} of shape ({count},), one-hot rows, or "
             f"wanted outputs of shape ({count}, {size})"
         )

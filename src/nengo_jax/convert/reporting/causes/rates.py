@@ -89,7 +89,7 @@ def _more_spikes(report: Report, chosen: Chosen) -> tuple[str, tuple[dict, ...]]
         [f"{label} by {number(value)}" for label, value in factors.items()]
     )
     scale = {"scale_firing_rates": factors}
-    itself = "Calibration chooses scales by itself."
+    itself = "Calibration without a rate chooses scales by itself."
     if steps > _MOST_STEPS:
         return f"Scale {scaled} (scale_firing_rates). {itself}", (scale,)
     text = f"Scale {scaled} (scale_firing_rates), or {longer}. {itself}"
