@@ -142,6 +142,17 @@ def test_without_temporal_model():
         assert Converter(model).verify()
 
 
+def normalization(axis):
+    """Normalize with numbers for the axis of time, or that of channels, of (4, 3)."""
+    size = 4 if axis == 1 else 3
+    return layers.Normalization(axis, mean=np.arange(size), variance=np.full(size, 2))
+
+
+def test_normalization_of_each_step():
+    model = sequence(normalization(axis=-1), layers.Dense(2))
+    assert temporal(model, allow_fallback=False).verify()
+
+
 def sequence(*chain):
     x = keras.Input((4, 3))
     y = x
@@ -155,6 +166,14 @@ def sequence(*chain):
     [
         (lambda: sequence(layers.Conv1D(2, 3)), "would join time steps.*TimeDistribut"),
         (lambda: sequence(layers.Permute((2, 1))), "would join time steps"),
+        (lambda: sequence(layers.Softmax(axis=1)), "would join time steps"),
+        (lambda: sequence(normalization(axis=1)), "normalization .* join time steps"),
+        (
+            lambda: sequence(layers.BatchNormalization(axis=1, trainable=False)),
+            "batch_normalization .* join time steps",
+        ),
+        (lambda: sequence(layers.Lambda(lambda x: x - x[:, :1])), "would join time"),
+        (lambda: sequence(lambda x: keras.ops.cumsum(x, axis=1)), "would join time"),
         (lambda: sequence(layers.LSTM(2)), "return_sequences=False"),
         (
             lambda: sequence(

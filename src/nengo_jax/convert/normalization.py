@@ -17,6 +17,7 @@ import nengo
 import numpy as np
 from nengo import Node
 
+from .fallback import joined_steps
 from .linear import is_trained, weights
 from .objects import connect, passthrough
 from .records import Converted, LayerCall, Options, Source
@@ -69,9 +70,17 @@ def channel_affine(call: LayerCall) -> Affine:
 
 
 def channel_axis_of_norm(call: LayerCall) -> int:
-    """Axis of the channels of BatchNormalization in the shape of one example."""
+    """Axis of the channels of BatchNormalization in the shape of one example.
+
+    Raises
+    ------
+    TypeError
+        If it is the axis of time.
+    """
     rank = len(call.shape_in)
     axis = call.layer.axis % (rank + call.leading) - call.leading
+    if axis < 0:
+        raise joined_steps(call)
     return -1 if axis == rank - 1 else axis
 
 
@@ -85,7 +94,7 @@ def _affine(call: LayerCall) -> Affine:
         return factor.reshape(wide), offset.reshape(wide)
     if isinstance(layer, keras.layers.Rescaling):
         return _rescaling(layer)
-    return _normalization(layer)
+    return _normalization(call)
 
 
 def _rescaling(layer: Any) -> Affine:
@@ -95,13 +104,16 @@ def _rescaling(layer: Any) -> Affine:
     return scale, offset
 
 
-def _normalization(layer: Any) -> Affine:
+def _normalization(call: LayerCall) -> Affine:
+    layer, leading = call.layer, call.leading
     mean, variance = (
         np.asarray(keras.ops.convert_to_numpy(value), np.float64)
         for value in (layer.mean, layer.variance)
     )
-    # their first axis is that of the batch
-    mean, deviation = mean[0], np.sqrt(variance[0])
+    if math.prod(mean.shape[:leading]) > 1:
+        raise joined_steps(call)
+    mean, variance = (a.reshape(a.shape[leading:]) for a in (mean, variance))
+    deviation = np.sqrt(variance)
     deviation = np.maximum(deviation, keras.config.epsilon())
     if layer.invert:
         return deviation, mean
