@@ -43,7 +43,8 @@ from peers.problem import Problem
 from peers.process import Peer
 from trained import TRAINED, Trained
 
-_BATCHES = 5  # in one timed piece
+_BATCHES = 20  # in one timed piece, as `fit` costs something for each call
+_PEER_BATCHES = 4
 _PAUSE = 0.2  # seconds in which the threads of the one before stop to spin
 _REASON = 50  # characters of a failure that a cell shows
 PLAIN: dict[str, Callable] = {
@@ -111,7 +112,7 @@ def measure(
         problem = _write_problem(name, mode, steps, stack)
         peers, errors = _start_peers(pythons, problem, stack)
         for peer, worker in peers.items():
-            forms[peer] = lambda worker=worker: worker.step_time(_BATCHES)
+            forms[peer] = lambda worker=worker: worker.step_time(_PEER_BATCHES)
         median = _medians(forms, repeats, errors)
         about = {peer: worker.description for peer, worker in peers.items()}
     return {
