@@ -225,7 +225,7 @@ def test_code_in_a_model_runs_only_if_it_is_asked_for(files, capsys, monkeypatch
         ({"x": np.array([None] * 5)}, "no .npz file of arrays of numbers"),
         ({"x": np.array(["a"] * 5)}, "must be numbers"),
         ({"x": np.full((5, 4), np.inf)}, "not all finite"),
-        ({"x": np.zeros((5, 4)), "y": np.zeros((5, 9))}, "labels has shape (5, 9)"),
+        ({"x": np.zeros((5, 4)), "y": np.zeros((5, 9))}, "labels have shape (5, 9)"),
     ],
 )
 def test_data_that_do_not_fit(files, capsys, arrays, message):

@@ -244,8 +244,8 @@ def test_a_single_output_answers_yes_or_no():
         (np.zeros((4, 3)), np.array([0, -1, 1, 1]), "labels go from -1 to 1"),
         (np.zeros((4, 3)), np.array([0, 1]), "labels must be 4 numbers"),
         (np.zeros((4, 3)), np.array(["a", "b", "a", "b"]), "labels must be 4 numbers"),
-        (np.zeros((4, 3)), np.full(4, 0.5), r"labels has shape \(4,\)"),
-        (np.zeros((4, 3)), np.zeros((4, 7)), r"labels has shape \(4, 7\)"),
+        (np.zeros((4, 3)), np.full(4, 0.5), r"labels are not whole numbers"),
+        (np.zeros((4, 3)), np.zeros((4, 7)), r"labels have shape \(4, 7\)"),
         (np.zeros((4, 3)), np.full(4, np.nan), "not finite"),
     ],
 )
