@@ -30,7 +30,7 @@ from .simulator import Simulator
 from .version import version as __version__
 
 if TYPE_CHECKING:
-    from . import callbacks, convert, energy, layers, losses, nir, plants
+    from . import callbacks, convert, energy, layers, losses, nir, optimizers, plants
     from .convert import Converter, calibrate
     from .model import NengoLayer
     from .nodes import Layer, TensorNode
@@ -48,6 +48,7 @@ _NEEDS_KERAS = {
     "layers": "nengo_jax.layers",
     "losses": "nengo_jax.losses",
     "nir": "nengo_jax.nir",
+    "optimizers": "nengo_jax.optimizers",
     "plants": "nengo_jax.plants",
 }
 
@@ -80,6 +81,7 @@ __all__ = [
     "layers",
     "losses",
     "nir",
+    "optimizers",
     "plants",
     "surrogates",
 ]
