@@ -106,9 +106,9 @@ def with_nengo_dl(name: str) -> Callable[[int], np.ndarray]:
         converter.net.config[probe].keep_history = False
     sim = nengo_dl.Simulator(converter.net, minibatch_size=BATCH, progress_bar=False)
     images = _images()[:, None]
-    return lambda steps: sim.predict(
-        {node: np.tile(images, (1, steps, 1))}, verbose=0
-    )[probe]
+    return lambda steps: sim.predict({node: np.tile(images, (1, steps, 1))}, verbose=0)[
+        probe
+    ]
 
 
 def main(package: str, name: str) -> None:

@@ -15,7 +15,9 @@ def code(path: str, language: str) -> str:
     return "\n".join(block for name, block in BLOCK.findall(text) if name == language)
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/training.md", "docs/conversion.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "docs/training.md", "docs/conversion.md"]
+)
 def test_examples_print_what_they_say(path, capsys, tmp_path, monkeypatch):
     """Every ``print(x)  # y: meaning`` prints y."""
     source = code(path, "python")
