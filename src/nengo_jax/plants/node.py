@@ -163,8 +163,8 @@ def build_plant_node(model: Model, node: PlantNode) -> None:
     if not math.isclose(model.dt, node.plant.dt, rel_tol=_TOLERANCE):
         raise BuildError(
             f"{node}: a step takes {model.dt} s in the simulation and "
-            f"{node.plant.dt} s in the plant. Make the plant with dt={model.dt}, or the "
-            f"simulator with dt={node.plant.dt}; plants.repeat joins several steps of a "
-            "plant."
+            f"{node.plant.dt} s in the plant. Make the plant with dt={model.dt}, or "
+            f"the simulator with dt={node.plant.dt}; plants.repeat joins several steps "
+            "of a plant."
         )
     build_tensor_node(model, node)
