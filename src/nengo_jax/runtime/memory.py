@@ -16,7 +16,7 @@ from jax import Array, lax
 
 from ..core import Access, Mode
 
-_FEW = 8  # parts of an operand, each of which is read and written on its own
+_FEW = 2  # parts of an operand that are read and written apart; more cost more
 
 
 def read(block: Array, access: Access) -> Array:
