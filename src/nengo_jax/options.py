@@ -57,7 +57,8 @@ class Options:
     checkpoint_every : int, "auto" or None
         Number of steps after which backpropagation keeps the state; the steps between
         are computed again. None keeps all steps. "auto" keeps all as long as they take
-        little memory.
+        little memory. Where a part of the network is Python all are kept, as Python is
+        called once in each step.
     truncation : int or None
         Number of steps through which errors are propagated back; None for all.
     inference_only : bool

@@ -487,6 +487,7 @@ class Simulator(Trainable):
                 self._network,
                 self.model,
                 self._engine,
+                self._names,
                 self._options,
                 self.signals.pull,
             )

@@ -38,6 +38,11 @@ class Trainable(ABC):
     def _learner(self) -> Learner:
         """The network as Keras sees it, with its present parameters."""
 
+    @property
+    @abstractmethod
+    def _names(self) -> dict[Node | Probe, str]:
+        """Names of input nodes and probes."""
+
     @abstractmethod
     def _check_open(self) -> None:
         """Raise SimulatorClosed unless parameters can still be changed."""
@@ -170,7 +175,8 @@ class Trainable(ABC):
 
     def get_name(self, obj: Node | Probe) -> str:
         """Return the name of an input node or probe in the Keras model."""
-        names = self._learner.names
+        self._check_open()
+        names = self._names
         if obj not in names:
             raise ValidationError(
                 f"{obj!r} is no input node or probe of the network", attr="obj"

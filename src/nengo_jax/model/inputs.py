@@ -209,7 +209,7 @@ def check_array(value: Any, label: str, size: int | None, axes: int = 1) -> np.n
             f"{size}, the size of the node",
             attr="data",
         )
-    if size is not None and not all_finite(array):
+    if size is not None and not np.isfinite(array).all():
         raise ValidationError(
             f"The {label} contains NaN or infinite values", attr="data"
         )
@@ -218,12 +218,6 @@ def check_array(value: Any, label: str, size: int | None, axes: int = 1) -> np.n
             f"The {label} has shape {array.shape}: there are no values", attr="data"
         )
     return array
-
-
-def all_finite(array: np.ndarray) -> bool:
-    """Whether all values are finite; for large arrays their sum nearly always tells."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
 
 
 def _without_steps(x: Any, n_steps: Any, names: dict) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """Training, evaluation and prediction of a simulator's network with Keras.
 
-What a user gives is checked and completed first (``inputs.py``, ``sources.py``); then
-Keras works on its own copy of the parameters (``exchange.py``).
+What a user gives is checked and completed first (``feed.py``); then Keras works on its
+own copy of the parameters (``exchange.py``).
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ from typing import Any
 
 import keras
 import numpy as np
-from nengo import Network, Probe
+from nengo import Network, Node, Probe
 from nengo.builder import Model
 from nengo.exceptions import SimulationError, ValidationError
 
 from ..compiler.parameters import parameters_of
 from ..engine import Engine
 from ..functional import refuse_host
-from ..names import by_name, name_objects
+from ..names import by_name
 from ..options import Options
-from .batches import ArrayBatches, split
 from .exchange import Exchange, keras_context
+from .feed import Feed
 from .gradients import check, compare_gradients
-from .inputs import Arrays, Inputs
+from .inputs import Inputs
 from .layer import STEPS, NetworkLayer, NetworkModel
 from .optimizer import check_saved, load_optimizer, save_optimizer
 from .python import PythonParts
-from .sources import adapt
 from .watch import StopAtNaN, Synchronize
 
 _CHECKED_STEPS = 3
@@ -43,10 +42,11 @@ class Learner:
     network : Network
     model : nengo.builder.Model
     engine : Engine
+    names : dict of Node or Probe to str
+        Of input nodes and probes.
     options : Options
     refresh : callable
         Called when parameters or states have changed.
-
     """
 
     def __init__(
@@ -54,10 +54,11 @@ class Learner:
         network: Network,
         model: Model,
         engine: Engine,
+        names: dict[Node | Probe, str],
         options: Options,
         refresh: Callable[[], None],
     ):
-        self.names = name_objects(network, model, engine.compiled)
+        self.names = names
         self._probes = {n: p for p, n in self.names.items() if isinstance(p, Probe)}
         self._model = model
         self._layout = engine.compiled.layout
@@ -65,7 +66,6 @@ class Learner:
         self._engine = engine
         self._options = options
         self._losses: dict[str, Any] = {}
-        self._targets: dict[str, Any] = {}  # losses, and None for metrics alone
         self._batch_size = engine.examples
         self._python = PythonParts(engine)
         on_host = engine.compiled.program.on_host
@@ -82,6 +82,7 @@ class Learner:
             self.layer = layer
             self.model = NetworkModel(layer)
         self._inputs = Inputs(network, self.names, layer, engine)
+        self._feed = Feed(self._inputs, self._batch_size)
         keeps = options.stateful
         self._exchange = Exchange(engine, self.model, keeps, refresh)
 
@@ -115,12 +116,12 @@ class Learner:
             )
         }
         weights = self._per_probe(loss_weights, "loss_weights")
-        self._targets = {
+        self._feed.targets = {
             **dict.fromkeys(n for found in counted.values() for n in found),
             **self._losses,
         }
         with keras_context(self._engine):
-            self.model.name_losses(self._losses, weights, self._targets)
+            self.model.name_losses(self._losses, weights, self._feed.targets)
             self.model.compile(
                 *args,
                 loss=self._losses or None,
@@ -142,13 +143,13 @@ class Learner:
         """Train; see :meth:`nengo_jax.Simulator.fit`."""
         self._check_training()
         if validation_data is not None:
-            validation_data = self._validation(validation_data, n_steps)
+            validation_data = self._feed.validation(validation_data, n_steps)
         callbacks = _with_callbacks(
             [Synchronize(self._exchange.synchronize), StopAtNaN(list(self._losses))],
             callbacks,
         )
         with self._call(stateful):
-            arguments = self._arguments(x, y, n_steps, kwargs, training=True)
+            arguments = self._feed.arguments(x, y, n_steps, kwargs, training=True)
             if validation_data is not None:
                 arguments["validation_data"] = validation_data
             return self.model.fit(**arguments, callbacks=callbacks)
@@ -158,7 +159,7 @@ class Learner:
     ) -> dict[str, float]:
         """Compute losses and metrics; see :meth:`nengo_jax.Simulator.evaluate`."""
         with self._call(stateful):
-            arguments = self._arguments(x, y, n_steps, kwargs)
+            arguments = self._feed.arguments(x, y, n_steps, kwargs)
             return self.model.evaluate(**arguments, return_dict=True)
 
     def predict(
@@ -166,8 +167,7 @@ class Learner:
     ) -> dict[Probe, np.ndarray]:
         """Return what the probes see; see :meth:`nengo_jax.Simulator.predict`."""
         with self._call(stateful):
-            arguments = self._arguments(x, None, n_steps, kwargs)
-            arguments.pop("y", None)
+            arguments = self._feed.arguments(x, None, n_steps, kwargs)
             outputs = self.model.predict(**arguments)
         return {self._probes[name]: value for name, value in outputs.items()}
 
@@ -178,8 +178,8 @@ class Learner:
         self._check_training()
         with self._call(stateful):
             sample_weight = kwargs.pop("sample_weight", None)
-            x, y, *weights = self._prepare(x, y, sample_weight, n_steps=n_steps)
-            self._check_one_batch(x)
+            x, y, *weights = self._feed.prepare(x, y, sample_weight, n_steps=n_steps)
+            self._feed.check_one_batch(x)
             return self.model.train_on_batch(x, y, *weights, return_dict=True, **kwargs)
 
     def predict_on_batch(
@@ -188,7 +188,7 @@ class Learner:
         """Return what the probes see, for one batch."""
         with self._call(stateful):
             x = self._inputs.complete(x, n_steps, self._batch_size)
-            self._check_one_batch(x)
+            self._feed.check_one_batch(x)
             outputs = self.model.predict_on_batch(x)
         return {self._probes[n]: np.asarray(value) for n, value in outputs.items()}
 
@@ -274,86 +274,6 @@ class Learner:
         with self._python.call(stateful), self._exchange.call(stateful):
             yield
 
-    # -- what goes in
-
-    def _arguments(
-        self,
-        x: Any,
-        y: Any,
-        n_steps: int | None,
-        kwargs: dict,
-        training: bool = False,
-    ) -> dict:
-        """Arguments for Keras: arrays in batches, or an adapted source of batches."""
-        for argument in ("batch_size", "validation_batch_size"):
-            if kwargs.pop(argument, None) not in (None, self._batch_size):
-                raise ValidationError(
-                    f"The size of batches is the simulator's minibatch_size, "
-                    f"{self._batch_size}. Make the simulator with another one.",
-                    attr=argument,
-                )
-        source = adapt(x, self._convert(n_steps))
-        if source is not None:
-            if training and not isinstance(x, keras.utils.PyDataset):
-                kwargs["shuffle"] = False  # their batches come in an order of their own
-            return {"x": source, **kwargs}
-        if y is None:
-            parts: tuple = (self._inputs.complete(x, n_steps, self._batch_size),)
-        else:
-            weight = kwargs.pop("sample_weight", None)
-            parts = self._prepare(x, y, weight, n_steps=n_steps)
-        if share := kwargs.pop("validation_split", None):
-            parts, held_out = split(parts, share)
-            kwargs["validation_data"] = ArrayBatches(held_out, self._batch_size)
-        shuffle = False
-        if training:
-            shuffle = kwargs.pop("shuffle", True)
-            kwargs["shuffle"] = False  # not the batches as well
-        return {"x": ArrayBatches(parts, self._batch_size, shuffle), **kwargs}
-
-    def _validation(self, data: Any, n_steps: int | None) -> Any:
-        """What to give to Keras for validation."""
-        if isinstance(data, (tuple, list)) and len(data) in (2, 3):
-            prepared = self._prepare(*data, n_steps=n_steps)
-            return ArrayBatches(prepared, self._batch_size)
-        source = adapt(data, self._convert(n_steps))
-        if source is None:
-            raise ValidationError(
-                "Must be (x, y), (x, y, sample_weight) or a source of such batches "
-                f"(got {type(data).__name__})",
-                attr="validation_data",
-            )
-        return source
-
-    def _convert(self, n_steps: int | None) -> Callable:
-        """Make the function that checks and completes a batch of a source."""
-
-        def convert(batch: Any) -> tuple:
-            if not isinstance(batch, (tuple, list)):
-                converted: tuple = (self._inputs.complete(batch, n_steps),)
-            elif len(batch) == 1:
-                converted = (self._inputs.complete(batch[0], n_steps),)
-            else:
-                converted = self._prepare(*batch, n_steps=n_steps)
-            self._check_one_batch(converted[0])
-            return converted
-
-        return convert
-
-    def _prepare(
-        self, x: Any, y: Any, sample_weight: Any = None, *, n_steps: int | None
-    ) -> tuple[Arrays, ...]:
-        """Inputs, targets, and weights of the examples if there are any."""
-        examples = None
-        if x is None and y is not None:
-            first = next(iter(y.values())) if isinstance(y, Mapping) else y
-            examples = len(first)
-        inputs = self._inputs.complete(x, n_steps, examples)
-        targets = self._inputs.targets(y, self._targets, *inputs[STEPS].shape[:2])
-        if sample_weight is None:
-            return inputs, targets
-        return inputs, targets, self._inputs.weights(sample_weight, targets)
-
     def _check_training(self) -> None:
         if self._options.inference_only:
             raise SimulationError(
@@ -373,14 +293,6 @@ class Learner:
                 stacklevel=4,
             )
         self._python.warn()
-
-    def _check_one_batch(self, x: Arrays) -> None:
-        if len(x[STEPS]) > self._batch_size:
-            raise ValidationError(
-                f"There are {len(x[STEPS])} examples, but minibatch_size is "
-                f"{self._batch_size}",
-                attr="x",
-            )
 
     def _per_probe(self, value: Any, argument: str) -> dict[str, Any]:
         """What is given for each probe, or for all of them, by name."""

@@ -20,7 +20,9 @@ from ..core import Access, Block, Group, Program, Role
 from .host import split_results
 from .whole_batch import call_with_batch
 
-CALLED = "<called>"  # a block that holds the number of the step and of the example
+# A block that holds the number of the step, and that of the example, which gives it a
+# batch axis: so all examples are called even if nothing else differs between them.
+CALLED = "<called>"
 _BITS = np.dtype(np.uint32)
 _PLACE = Block(CALLED, Role.INPUT, 2, np.dtype(np.int32))
 

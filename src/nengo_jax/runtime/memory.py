@@ -183,7 +183,7 @@ def _runs(access: Access) -> list[tuple[int, int]] | None:
     """
     assert access.rows is not None
     cuts = np.flatnonzero(np.diff(access.rows) != 1) + 1
-    if len(cuts) >= _FEW:
+    if len(cuts) >= _FEW or len(access.rows) == 0:
         return None
     pieces = np.split(access.rows * access.width, cuts)
     return [(int(rows[0]), int(rows[-1]) + access.width) for rows in pieces]

@@ -23,6 +23,7 @@ import numpy as np
 from jax import Array
 
 from ..core import Access, Group, Program, Role
+from .cut import Part, cut
 from .host import split_results
 from .memory import read
 from .packing import Packing
@@ -40,27 +41,6 @@ from .step import (
 
 Carry = list[Any]
 _READS, _SAMPLES = "<reads>", "<samples>"  # no block is called so
-
-
-@dataclass(frozen=True)
-class Part:
-    """What lies between two cuts of a step.
-
-    Attributes
-    ----------
-    before, after : Group or None
-        The host groups on both sides; None at the beginning and the end of the step.
-    numbers : tuple of int
-        Numbers of the groups to run.
-    touched, written : frozenset of str
-        Blocks that the part reads or writes, and those that it writes.
-    """
-
-    before: Group | None
-    numbers: tuple[int, ...]
-    after: Group | None
-    touched: frozenset[str]
-    written: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -135,7 +115,7 @@ class HostLoop:
         self._states = tuple(self._axes)
         self._shared = frozenset(program.names(Role.SHARED))
         self._split = split_by_time(program, held)
-        self._parts = _cut(program, self._split.each)
+        self._parts = cut(program, self._split.each)
         self._packing = self._pack_carry()
         self._prepare = jax.jit(partial(_prepare, program, self._split))
         self._shapes = jax.eval_shape(self._prepare, self._source_shapes())
@@ -222,7 +202,7 @@ class HostLoop:
         """Repeat a step without compiling it, and keep the wires."""
         split = split_by_time(self._program, self._held, everything=True)
         fixed = run_groups(self._program, split.once, self._source, {})
-        parts = _cut(self._program, split.each)
+        parts = cut(self._program, split.each)
 
         def again(state: Memory, inputs: Memory, history: list[np.ndarray]) -> Memory:
             memory = {**fixed, **state, **inputs}
@@ -408,35 +388,3 @@ def _fill(old: Array, values: Sequence[Array]) -> Array:
 def _prepare(program: Program, split: Split, memory: Memory) -> tuple[Memory, Operands]:
     fixed = run_groups(program, split.once, memory, {})
     return fixed, read_operands(program, split, fixed)
-
-
-def _cut(program: Program, numbers: Sequence[int]) -> list[Part]:
-    """Cut a step at its host groups."""
-    parts: list[Part] = []
-    before: Group | None = None
-    run: list[int] = []
-    for number in numbers:
-        group = program.groups[number]
-        if group.calls:
-            parts.append(_part(program, before, tuple(run), group))
-            before, run = group, []
-        else:
-            run.append(number)
-    return [*parts, _part(program, before, tuple(run), None)]
-
-
-def _part(
-    program: Program,
-    before: Group | None,
-    numbers: tuple[int, ...],
-    after: Group | None,
-) -> Part:
-    groups = [program.groups[n] for n in numbers]
-    written = {
-        w.access.block for g in [*groups, before] if g is not None for w in g.writes
-    }
-    reading = [*groups, after] if after is not None else groups
-    touched = written | {a.block for g in reading for a in g.reads}
-    if after is None:
-        touched |= {s.access.block for s in program.samples}
-    return Part(before, numbers, after, frozenset(touched), frozenset(written))
