@@ -16,12 +16,6 @@ FILTERS = [(Lowpass, nengo.Lowpass), (Alpha, nengo.Alpha)]
 LAYERS = pytest.mark.parametrize("kind", [Lowpass, Alpha])
 
 
-@pytest.fixture(autouse=True)
-def ranks():
-    with jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def noise(*shape):
     return np.random.RandomState(0).normal(size=shape).astype(np.float32)
 

@@ -13,12 +13,6 @@ from nengo_jax.layers import LIF, LIFCell
 from nengo_jax.surrogates import FastSigmoid, RateDerivative, SuperSpike, Triangle
 
 
-@pytest.fixture(autouse=True)
-def ranks():
-    with jax.numpy_rank_promotion("allow"):
-        yield
-
-
 @keras.saving.register_keras_serializable(package="tests")
 def box(x):
     return (jnp.abs(x) < 0.5).astype(x.dtype)

@@ -14,12 +14,6 @@ from nengo_jax.layers import LMU, LIFCell, LMUCell, SpikingActivationCell
 from nengo_jax.layers.legendre import discretise, legendre_matrices
 
 
-@pytest.fixture(autouse=True)
-def ranks():
-    with jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def test_matrices_of_the_paper():
     """Written out for order 3."""
     a, b = legendre_matrices(3)

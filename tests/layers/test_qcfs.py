@@ -16,12 +16,6 @@ from nengo_jax.layers import QCFS
 THRESHOLD = 1.5
 
 
-@pytest.fixture(autouse=True)
-def ranks():
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 def make(levels, threshold=THRESHOLD, shape=(50,)):
     layer = QCFS(levels, keras.initializers.Constant(threshold))
     layer.build((None, *shape))
@@ -53,7 +47,7 @@ def test_derivatives_are_those_of_the_formula():
 
     weights = jnp.array([1.0, 2, 3, 4, 5], jnp.float32)
     by_threshold, by_x = jax.grad(total, (0, 1))(jnp.float32(THRESHOLD), x)
-    inside = np.array([0, 1, 1, 1, 0])
+    inside = np.array([0, 1, 1, 1, 0], np.float32)
     np.testing.assert_allclose(by_x, inside * weights, rtol=1e-6)
     level = formula(np.asarray(x), levels) / THRESHOLD
     expected = np.where(inside, level - x / THRESHOLD, level)

@@ -11,12 +11,6 @@ from nengo_jax.layers import SpikingActivation, constraints, regularizers
 X = np.array([[1.0, 5.0, 12.0], [3.0, 20.0, 8.0], [2.0, 9.0, 30.0]])
 
 
-@pytest.fixture(autouse=True)
-def ranks():
-    with jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def distance(x, target):
     low, high = np.broadcast_to(target, 2)
     return np.maximum(x - high, 0) - np.maximum(low - x, 0)

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import jax
 import keras
 import numpy as np
 import pytest
@@ -11,12 +10,6 @@ import pytest
 import nengo_jax
 from nengo_jax import layers
 from nengo_jax.layers import constraints, regularizers
-
-
-@pytest.fixture(autouse=True)
-def ranks():
-    with jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @keras.saving.register_keras_serializable(package="tests")

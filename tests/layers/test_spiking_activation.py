@@ -13,12 +13,6 @@ from nengo_jax.layers import SpikingActivation, SpikingActivationCell
 DT = 0.001
 
 
-@pytest.fixture(autouse=True)
-def ranks():
-    with jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def rates(steps=200, units=6, batch=2):
     """Inputs that do not change over time."""
     x = np.random.RandomState(0).uniform(-30, 150, (batch, 1, units))

@@ -1,6 +1,5 @@
 """The length of a step: default, variables, and DtScheduler."""
 
-import jax
 import keras
 import numpy as np
 import pytest
@@ -24,12 +23,6 @@ CELLS = {
     "LMU": lambda: layers.LMUCell(3, 2, 0.1),
 }
 EACH = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture(autouse=True)
-def ranks():
-    with jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.fixture

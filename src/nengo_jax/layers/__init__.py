@@ -12,10 +12,11 @@ callbacks         DtScheduler: a length of the step that changes in training
 default           default.dt, the length of the step of layers that are given none
 ================= =====================================================================
 
-Names, arguments and defaults are those of KerasSpiking, so scripts for it need another
-import: ``from nengo_jax import layers as keras_spiking``. In mixed precision, states
-stay in single precision. Import this package before a saved model with its layers is
-loaded.
+All but LIF, QCFS and LMU have the names, arguments and defaults of KerasSpiking, so
+scripts for it need another import: ``from nengo_jax import layers as keras_spiking``.
+Cells of one's own are written in another way, see KerasSpikingCell. In mixed
+precision, states stay in single precision. Import this package before a saved model
+with its layers is loaded.
 """
 
 from . import callbacks, constraints, regularizers

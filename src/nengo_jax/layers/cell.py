@@ -79,10 +79,10 @@ class KerasSpikingCell(keras.layers.Layer):
         self, inputs: Array, states: Any, training: bool | None = False
     ) -> tuple[Array, list[Array]]:
         """Run one step on inputs of shape (batch, ...)."""
-        dtypes = jax.tree.leaves(jax.eval_shape(lambda: self.get_initial_state(1)))
+        likes = jax.eval_shape(lambda: self.get_initial_state(1))
         begin = [
             state.astype(like.dtype)
-            for state, like in zip(keras.tree.flatten(states), dtypes, strict=True)
+            for state, like in zip(keras.tree.flatten(states), likes, strict=True)
         ]
         values = inputs.astype(self.compute_dtype)
         return advance(self.dynamics(bool(training)), values, begin)

@@ -157,8 +157,8 @@ class LIF(KerasSpikingLayer):
     Raises
     ------
     ValidationError
-        If ``tau_rc`` is not positive, ``tau_ref`` is negative, or ``min_voltage`` is
-        above the threshold.
+        If ``tau_rc`` or ``amplitude`` is not positive, ``tau_ref`` is negative,
+        ``min_voltage`` is above the threshold, or ``surrogate`` is none.
 
     Examples
     --------

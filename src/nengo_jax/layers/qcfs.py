@@ -22,12 +22,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 from jax import Array
 from nengo.exceptions import ValidationError
+
+from ..surrogates import straight_through
 
 _LEAST = 1e-3  # a threshold of zero has no levels
 
@@ -102,7 +103,9 @@ class QCFS(keras.layers.Layer):
         threshold = jnp.asarray(self.threshold, self.compute_dtype)
         threshold = jnp.maximum(threshold, jnp.asarray(_LEAST, threshold.dtype))
         share = jnp.clip(values / threshold, 0, 1)
-        return _floor(share * self.levels + 0.5) / self.levels * threshold
+        level = share * self.levels + 0.5
+        level = straight_through(jnp.floor(level), level)
+        return level / self.levels * threshold
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the inputs."""
@@ -118,14 +121,3 @@ class QCFS(keras.layers.Layer):
             "threshold_initializer": initializer,
             "threshold_regularizer": regularizer,
         }
-
-
-@jax.custom_jvp
-def _floor(values: Array) -> Array:
-    return jnp.floor(values)
-
-
-@_floor.defjvp
-def _floor_derivative(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    """The floor counts as the identity."""
-    return _floor(*primals), tangents[0]
