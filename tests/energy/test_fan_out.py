@@ -18,6 +18,7 @@ from nengo.transforms import (
 from scipy import sparse
 
 from nengo_jax.energy.fan_out import pattern_of
+from nengo_jax.transforms import DilatedConvolution
 
 POSITIVE = Uniform(0.5, 1.0)  # so that no two weights cancel
 
@@ -67,6 +68,13 @@ CONVOLUTIONS = [
         output_shape=ChannelShape((6, 5, 2)),
     ),
     convolution(ConvolutionTranspose, (3, 4), 2, 3, channels_last=False),
+    convolution(
+        DilatedConvolution, (9,), 1, 2, kernel_size=(3,), strides=(1,), dilation=(2,)
+    ),
+    convolution(
+        DilatedConvolution, (8, 9), 2, 4, strides=(1, 2), dilation=(2, 3), groups=2
+    ),
+    convolution(DilatedConvolution, (6, 7), 1, 2, padding="same", dilation=(3, 2)),
 ]
 MATRIX = np.array([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]])
 TRANSFORMS = [

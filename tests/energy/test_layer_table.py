@@ -100,10 +100,10 @@ def test_layers_that_choose():
 
 
 @pytest.mark.parametrize(
-    ("axes", "products"), [(1, 4 * 5 * 3), (-1, None), ((2, 1), None)]
+    ("axes", "shapes"),
+    [(1, [(3, 4), (3, 5)]), (-1, [(4, 3), (5, 3)]), ((2, 1), [(4, 3), (3, 5)])],
 )
-def test_dot(axes, products):
-    shapes = {1: [(3, 4), (3, 5)], -1: [(4, 3), (5, 3)]}.get(axes, [(4, 3), (3, 5)])
+def test_dot(axes, shapes):
     connections = stats_of(kl.Dot(axes), *shapes)["connections"]
     assert connections == 4 * 5 * 3
 
@@ -168,6 +168,7 @@ ACTIVE = [
     (kl.PReLU(), (3, 4), 12),
     (kl.ELU(), (3, 4), 12),
     (kl.Softmax(), (3, 4), 12),
+    (nl.QCFS(), (3, 4), 12),
     (nl.SpikingActivation("relu"), (None, 3, 4), 12),
     (nl.SpikingActivation("linear"), (None, 3, 4), 12),
     (nl.LIF(), (None, 7), 7),

@@ -12,7 +12,7 @@ from nengo_jax.energy import DEVICES, INT8, ModelEnergy, estimate
 DT, STEPS = 0.001, 200
 
 
-def convolution(seed, filters, shape, **kwargs):
+def convolution(filters, shape, **kwargs):
     kernel = nengo.dists.Uniform(0.1, 0.3)
     return Convolution(filters, ChannelShape(shape), init=kernel, **kwargs)
 
@@ -29,7 +29,6 @@ def spikes_and_rates(network):
 
 def deliveries(spikes, transform):
     """Count the pairs of a spike and a target, with the matrix that nengo applies."""
-    matrix = np.zeros((transform.size_out, transform.size_in))
     with nengo.Network(seed=0) as network:
         times = nengo.Node(lambda t: np.eye(transform.size_in)[round(t / DT) - 1])
         target = nengo.Node(size_in=transform.size_out)
@@ -59,7 +58,7 @@ def make_convolutional():
         network.first = population(36)
         network.second = population(5 * 5 * 2)
         network.third = population(3)
-        network.to_second = convolution(0, 2, (6, 6, 1), kernel_size=(2, 2))
+        network.to_second = convolution(2, (6, 6, 1), kernel_size=(2, 2))
         network.wire = nengo.Connection(
             network.image, network.first.neurons, synapse=None
         )

@@ -107,13 +107,14 @@ def _sparse(transform: Sparse) -> Any:
 def _convolution(transform: Convolution | ConvolutionTranspose) -> Pattern:
     geometry = geometry_of(transform)
     space = [
-        _axis(size, out, kernel, stride, spread, before)
-        for size, out, kernel, stride, spread, (before, _) in zip(
+        _axis(size, out, kernel, stride, spread, dilation, before)
+        for size, out, kernel, stride, spread, dilation, (before, _) in zip(
             transform.input_shape.spatial_shape,
             transform.output_shape.spatial_shape,
             transform.kernel_size,
             geometry.strides,
             geometry.spread,
+            geometry.dilation,
             geometry.padding,
             strict=True,
         )
@@ -125,13 +126,20 @@ def _convolution(transform: Convolution | ConvolutionTranspose) -> Pattern:
 
 
 def _axis(
-    size: int, outputs: int, kernel: int, stride: int, spread: int, before: int
+    size: int,
+    outputs: int,
+    kernel: int,
+    stride: int,
+    spread: int,
+    dilation: int,
+    before: int,
 ) -> np.ndarray:
     """Return which outputs each element of one axis reaches.
 
     An output begins at ``stride`` times its index, ``before`` elements before the data,
-    whose elements lie ``spread`` apart.
+    whose elements lie ``spread`` apart; those of the kernel lie ``dilation`` apart.
     """
     first = stride * np.arange(outputs)[:, None] - before
     offset = spread * np.arange(size)[None, :] - first
-    return ((offset >= 0) & (offset < kernel)).astype(float)
+    reached = (offset >= 0) & (offset < kernel * dilation) & (offset % dilation == 0)
+    return reached.astype(float)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from keras import layers
 
-from ..layers import KerasSpikingLayer
+from ..layers import QCFS, KerasSpikingLayer
 from .elementwise import (
     activation,
     dot,
@@ -60,6 +60,7 @@ LAYERS: Mapping[type, Rule] = {
     layers.PReLU: neurons,
     layers.ELU: neurons,
     layers.Softmax: neurons,
+    QCFS: neurons,
     # pooling
     layers.AveragePooling1D: pooling,
     layers.AveragePooling2D: pooling,

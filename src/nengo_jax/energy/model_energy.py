@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -339,7 +339,7 @@ class ModelEnergy:
         )
 
     def _energy(
-        self, indices: Iterable[int], device: str, steps: int, dt: float | None
+        self, indices: Sequence[int], device: str, steps: int, dt: float | None
     ) -> dict[str, float]:
         """Return the energy of some of the uses of layers."""
         found = find_device(device, self.devices)

@@ -75,8 +75,18 @@ def _sums(model: keras.Model, values: Sequence[Array], inputs: list[Array]) -> A
     return jnp.stack(means)
 
 
-def check_data(model: keras.Model, example_data: Any) -> list[np.ndarray]:
+def check_data(
+    model: keras.Model, data: Any, name: str = "example_data"
+) -> list[np.ndarray]:
     """Bring examples in the order of the inputs of a model, and check their shapes.
+
+    Parameters
+    ----------
+    model : keras.Model
+    data : ndarray, list of ndarray or dict of ndarray
+        As for ``model.predict``.
+    name : str
+        What messages call the data.
 
     Raises
     ------
@@ -85,35 +95,37 @@ def check_data(model: keras.Model, example_data: Any) -> list[np.ndarray]:
     """
     inputs = keras.tree.flatten(model.inputs)
     names = [x.name for x in inputs]
-    if isinstance(example_data, Mapping):
-        if set(example_data) != set(names):
+    if isinstance(data, Mapping):
+        if set(data) != set(names):
             raise ValueError(
-                f"example_data has the names {sorted(example_data)}, but the inputs of "
-                f"the model {model.name!r} are {sorted(names)}."
+                f"{name} has the names {sorted(data)}, but the inputs of the model "
+                f"{model.name!r} are {sorted(names)}."
             )
-        given = [example_data[name] for name in names]
+        given = [data[key] for key in names]
     else:
-        several = isinstance(example_data, list | tuple)
-        given = list(example_data) if several and len(inputs) > 1 else [example_data]
+        several = isinstance(data, list | tuple)
+        given = list(data) if several and len(inputs) > 1 else [data]
     if len(given) != len(inputs):
         raise ValueError(
             f"The model {model.name!r} has {len(inputs)} inputs ({', '.join(names)}), "
-            f"but example_data has {len(given)}. Give a list or a dictionary of arrays."
+            f"but {name} has {len(given)}. Give a list or a dictionary of arrays."
         )
-    arrays = [_check_array(x, value) for x, value in zip(inputs, given, strict=True)]
+    arrays = [
+        _check_array(x, value, name) for x, value in zip(inputs, given, strict=True)
+    ]
     if len({len(array) for array in arrays}) > 1:
         raise ValueError(
-            "The arrays in example_data have different numbers of examples: "
+            f"The arrays in {name} have different numbers of examples: "
             f"{[len(array) for array in arrays]}."
         )
     return arrays
 
 
-def _check_array(like: Any, value: Any) -> np.ndarray:
+def _check_array(like: Any, value: Any, name: str) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "buif":
         raise ValueError(
-            f"example_data for the input {like.name!r} must be numbers, not "
+            f"{name} for the input {like.name!r} must be numbers, not "
             f"{type(value).__name__} of {array.dtype}."
         )
     fits = len(array.shape) == len(like.shape) and all(
@@ -122,9 +134,9 @@ def _check_array(like: Any, value: Any) -> np.ndarray:
     )
     if not fits or len(array) == 0:
         raise ValueError(
-            f"example_data for the input {like.name!r} has shape {array.shape}, but "
+            f"{name} for the input {like.name!r} has shape {array.shape}, but "
             f"the model takes {tuple(like.shape)}, with at least one example."
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"example_data for the input {like.name!r} is not all finite.")
+        raise ValueError(f"{name} for the input {like.name!r} is not all finite.")
     return array.astype(like.dtype)

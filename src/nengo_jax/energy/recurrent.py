@@ -28,28 +28,27 @@ import keras
 
 from .spiking import SPIKING_CELLS
 from .stats import LayerCall, LayerStats, added, find_rule, scaled, steps_in
-
-
-def _nonlinear(activation: Any) -> bool:
-    return activation not in (None, keras.activations.linear)
+from .weighted import is_nonlinear
 
 
 def _simple(cell: Any, inputs: int) -> LayerStats:
     n = cell.units
-    neurons = n * _nonlinear(cell.activation)
+    neurons = n * is_nonlinear(cell.activation)
     return LayerStats(n * (inputs + n), neurons, every_step=True)
 
 
 def _lstm(cell: Any, inputs: int) -> LayerStats:
     n = cell.units
-    gates, values = _nonlinear(cell.recurrent_activation), _nonlinear(cell.activation)
+    gates = is_nonlinear(cell.recurrent_activation)
+    values = is_nonlinear(cell.activation)
     neurons = n * (3 * gates + 2 * values)
     return LayerStats(4 * n * (inputs + n) + 3 * n, neurons, every_step=True)
 
 
 def _gru(cell: Any, inputs: int) -> LayerStats:
     n = cell.units
-    gates, values = _nonlinear(cell.recurrent_activation), _nonlinear(cell.activation)
+    gates = is_nonlinear(cell.recurrent_activation)
+    values = is_nonlinear(cell.activation)
     neurons = n * (2 * gates + values)
     return LayerStats(3 * n * (inputs + n) + 3 * n, neurons, every_step=True)
 

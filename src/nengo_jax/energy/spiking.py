@@ -20,11 +20,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
-
 from ..layers import AlphaCell, LIFCell, LMUCell, LowpassCell, SpikingActivationCell
 from ..layers.cell import KerasSpikingCell
 from .stats import LayerStats
+from .weighted import is_nonlinear
 
 
 def _neurons(cell: KerasSpikingCell, inputs: int) -> LayerStats:
@@ -42,8 +41,7 @@ def _lmu(cell: LMUCell, inputs: int) -> LayerStats:
     driving = inputs * cell.input_to_hidden + units + memory
     connections = encoded * cell.memory_d + memory * (cell.order + 1) + driving * units
     spiking = isinstance(cell.activation, KerasSpikingCell)
-    linear = cell.activation in (None, keras.activations.linear)
-    neurons = 0 if linear else units
+    neurons = units * is_nonlinear(cell.activation)
     return LayerStats(connections, neurons, spiking, every_step=True)
 
 

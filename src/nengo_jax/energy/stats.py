@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import keras
@@ -128,10 +128,10 @@ def count(call: LayerCall, rules: Mapping[type, Rule]) -> LayerStats | None:
     try:
         return LayerStats(**stats)
     except TypeError as error:
+        known = ", ".join(repr(field.name) for field in fields(LayerStats))
         raise TypeError(
             f"The rule for {type(call.layer).__name__} must return a dictionary with "
-            "some of 'connections', 'neurons', 'spiking' and 'every_step', not "
-            f"{stats!r}."
+            f"some of {known}, not {stats!r}."
         ) from error
 
 

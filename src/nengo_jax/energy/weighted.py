@@ -15,10 +15,14 @@ import keras
 from .stats import LayerCall, LayerStats
 
 
+def is_nonlinear(activation: Any) -> bool:
+    """Whether an activation function has to be computed."""
+    return activation not in (None, keras.activations.linear)
+
+
 def neurons_of(layer: Any, call: LayerCall) -> int:
     """Return the number of outputs with an activation; none if it is linear."""
-    linear = layer.activation in (None, keras.activations.linear)
-    return 0 if linear else call.output_size
+    return call.output_size * is_nonlinear(layer.activation)
 
 
 def dense(layer: keras.layers.Dense, call: LayerCall) -> LayerStats:
