@@ -1,25 +1,19 @@
 """Hessian-free optimization of pure functions."""
 
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
+from optimizers.tasks import connections, crossentropy, integrator, xor
 
 from nengo_jax.optimizers import HessianFreeSettings, hessian_free
-
-sys.path.insert(0, str(Path(__file__).parent))
-from tasks import connections, crossentropy, integrator, xor
 
 
 def train(task, updates, **settings):
     """Return parameters, state and the last report."""
-    hidden = None
-    if "structural_damping" in settings:
-        hidden = lambda outputs: [outputs["hidden"]]  # noqa: E731
+    held = "structural_damping" in settings
+    hidden = (lambda outputs: [outputs["hidden"]]) if held else None
     method = hessian_free(
         task.predict, task.loss, HessianFreeSettings(**settings), hidden=hidden
     )

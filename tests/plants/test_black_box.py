@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
 
 from nengo_jax import plants
 
@@ -94,6 +94,12 @@ def test_error_of_the_derivative():
     slope = (0.05 * 0.05) * ((0.7 + 0.1) ** 3 - (0.7 - 0.1) ** 3) / 0.2
     exact = 0.05 * 0.05 * 3 * 0.7**2
     assert rough > abs(slope - exact)
+
+    def rocket(states, actions):
+        return states * np.nan
+
+    with pytest.raises(SimulationError, match=r"'rocket' returned .*nan"):
+        plants.derivative_error(rocket, states, actions)
 
 
 @pytest.mark.parametrize(

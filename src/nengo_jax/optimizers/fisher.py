@@ -29,7 +29,7 @@ from nengo.exceptions import ValidationError
 
 from .checks import check_count, check_parameters, check_range
 from .conjugate_gradient import conjugate_gradient
-from .curvature import Vector
+from .curvature import Vector, norm
 from .method import Method
 
 EXACT, ITERATIVE = "svd", "cg"
@@ -168,8 +168,7 @@ def scale_step(
     positive = squared > 0
     length = jnp.where(positive, jnp.sqrt(radius / jnp.where(positive, squared, 1)), 0)
     step = length * natural
-    norm = jnp.sqrt(jnp.vdot(step, step))
-    return step, NaturalGradientReport(squared, length, rank, norm)
+    return step, NaturalGradientReport(squared, length, rank, norm(step))
 
 
 def join_scores(scores: Any, params: Any, advantages: Array) -> Array:

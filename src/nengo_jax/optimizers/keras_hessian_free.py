@@ -9,7 +9,6 @@ from typing import Any
 import keras
 from jax import Array
 
-from .checks import check_range
 from .hessian_free import HessianFreeSettings, HessianFreeState, hessian_free
 from .keras_loss import Batch, KerasLoss, hidden_outputs
 from .second_order import SecondOrder
@@ -56,9 +55,10 @@ class HessianFree(SecondOrder):
     Notes
     -----
     Losses should be convex in the outputs: cross-entropy of logits rather than of
-    probabilities. Large batches are best. The training logs hold ``damping``,
-    ``cg_iterations``, ``reduction_ratio``, ``step_length`` (0 if no step made the loss
-    smaller), ``update_norm`` and ``gradient_norm`` of the last batch of each epoch.
+    probabilities. Large batches are best. The training logs hold, of the last batch of
+    each epoch, what :class:`HessianFreeReport` has: ``damping``, ``cg_iterations``,
+    ``backtracked``, ``reduction_ratio``, ``step_length`` (0 if no step made the loss
+    smaller), ``update_norm`` and ``gradient_norm``.
 
     Activity is kept sparse by a loss on an output: ``Regularize(order=1)`` of
     ``nengo_jax.losses`` on a probe of neurons, or "mse" and a target.
@@ -96,7 +96,6 @@ class HessianFree(SecondOrder):
         learning_rate: Any = 1.0,
         name: str = "hessian_free",
     ):
-        check_range("curvature_share", curvature_share, 0, 1, open_below=True)
         super().__init__(learning_rate, curvature_share, name)
         self.settings = HessianFreeSettings(
             damping,

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 from jax import Array
 
-from .checks import check_range
 from .fisher import ITERATIVE, NaturalGradientSettings
 from .keras_loss import Batch, KerasLoss
 from .natural_descent import DESCENT, NaturalDescentState, natural_descent
@@ -48,7 +47,8 @@ class NaturalGradient(SecondOrder):
     Notes
     -----
     The training logs hold ``squared_norm`` (:math:`g^T F^{-1} g`), ``step_length``,
-    ``cg_iterations`` and ``update_norm`` of the last batch of each epoch.
+    ``cg_iterations`` and ``update_norm`` of the last batch of each epoch, the lengths
+    without the factor ``learning_rate``.
     """
 
     def __init__(
@@ -61,7 +61,6 @@ class NaturalGradient(SecondOrder):
         learning_rate: Any = 1.0,
         name: str = "natural_gradient",
     ):
-        check_range("curvature_share", curvature_share, 0, 1, open_below=True)
         super().__init__(learning_rate, curvature_share, name)
         self.settings = NaturalGradientSettings(
             radius, ITERATIVE, tolerance, damping, iterations

@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 
 from .checks import check_parameters
 from .conjugate_gradient import conjugate_gradient
-from .curvature import Vector, local_model, of_vector
+from .curvature import LocalModel, Vector, local_model, of_vector
 from .fisher import (
     ITERATIVE,
     NaturalGradientReport,
@@ -65,8 +65,8 @@ def natural_descent(
     Method
         ``init(params) -> state`` and ``update(state, params, batch,
         curvature_batch=None, longest=1) -> (params, state, report)``; ``longest`` is a
-        factor of the step. If the loss is not a finite number, the parameters stay as
-        they are.
+        factor of the step, which the report does not count. If the loss is not a finite
+        number, the parameters stay as they are.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def natural_descent(
         check_paths(lambda params: total(params, batch), params)
         flat, unravel = ravel_pytree(params)
 
-        def look(batch: Any):
+        def look(batch: Any) -> LocalModel:
             return local_model(
                 lambda flat: predict(unravel(flat), batch),
                 lambda outputs: loss(outputs, batch),

@@ -18,6 +18,7 @@ from jax import Array
 from nengo.exceptions import SimulationError, ValidationError
 
 from ..model.own_step import StepOptimizer
+from .checks import check_range
 from .keras_loss import (
     Batch,
     KerasLoss,
@@ -42,6 +43,7 @@ class SecondOrder(StepOptimizer):
     """
 
     def __init__(self, learning_rate: Any, curvature_share: float, name: str):
+        check_range("curvature_share", curvature_share, 0, 1, open_below=True)
         super().__init__(learning_rate, name=name)
         self.curvature_share = curvature_share
 

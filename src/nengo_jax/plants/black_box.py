@@ -8,6 +8,7 @@ precision of the simulation, so differences are not lost in rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -57,8 +58,8 @@ def black_box(
     Notes
     -----
     Only first derivatives exist. The error of a central difference is about
-    ``epsilon**2`` times the third derivative, and that of rounding 1e-16 / epsilon;
-    :func:`derivative_error` estimates what remains.
+    ``epsilon**2 / 6`` times the third derivative, and that of rounding 1e-16 / epsilon
+    times the state; :func:`derivative_error` estimates what remains.
 
     Examples
     --------
@@ -75,7 +76,7 @@ def black_box(
     >>> jax.jacobian(plant.step, 1)(state, jnp.ones(1)).round(6).tolist()
     [[9.999999747378752e-05], [0.009999999776482582]]
     """
-    label = name or getattr(step, "__name__", type(step).__name__)
+    label = name or _name_of(step)
     action_names, state_names = _names("u", actions), _names("x", observations)
     first = np.asarray(start, np.float64)
     if first.shape != (len(state_names),):
@@ -86,23 +87,19 @@ def black_box(
         )
     if not epsilon > 0:
         raise ValidationError(f"Must be positive (got {epsilon!r})", attr="epsilon")
-    _try(step, label, first, len(action_names))
+    call = partial(_call, step, label)
+    _try(call, label, first, len(action_names))
 
     def host(states: Any, inputs: Any) -> np.ndarray:
-        return _call(step, label, np.asarray(states), np.asarray(inputs))
+        return call(states, inputs).astype(states.dtype)
 
     def host_jacobian(states: Any, inputs: Any) -> np.ndarray:
-        return differences(
-            lambda s, a: _call(step, label, s, a),
-            np.asarray(states, np.float64),
-            np.asarray(inputs, np.float64),
-            epsilon,
-        )
+        return differences(call, states, inputs, epsilon).astype(states.dtype)
 
     @jax.custom_jvp
     def advance(state: Array, action: Array) -> Array:
         return jax.pure_callback(
-            lambda s, a: host(s, a).astype(s.dtype),
+            host,
             jax.ShapeDtypeStruct(state.shape, state.dtype),
             state,
             action,
@@ -114,7 +111,7 @@ def black_box(
         state, action = primals
         size = state.shape[0] + action.shape[0]
         jacobian = jax.pure_callback(
-            lambda s, a: host_jacobian(s, a).astype(s.dtype),
+            host_jacobian,
             jax.ShapeDtypeStruct((state.shape[0], size), state.dtype),
             state,
             action,
@@ -133,23 +130,21 @@ def black_box(
     )
 
 
-def differences(
-    step: Step, states: np.ndarray, actions: np.ndarray, epsilon: float
-) -> np.ndarray:
+def differences(step: Step, states: Any, actions: Any, epsilon: float) -> np.ndarray:
     """Return derivatives of a step by state and action, with one call of it.
 
     Parameters
     ----------
     step : callable
-    states, actions : ndarray, shape (..., size)
+    states, actions : array, shape (..., size)
     epsilon : float
 
     Returns
     -------
     ndarray, shape (..., states, states + actions)
     """
-    joined = np.concatenate([states, actions], axis=-1)
-    count, size = states.shape[-1], joined.shape[-1]
+    joined = np.concatenate([states, actions], axis=-1, dtype=np.float64)
+    count, size = np.shape(states)[-1], joined.shape[-1]
     shifts = epsilon * np.concatenate([np.eye(size), -np.eye(size)])
     disturbed = joined[..., None, :] + shifts
     after = step(disturbed[..., :count], disturbed[..., count:])
@@ -179,21 +174,17 @@ def derivative_error(
     float
         The largest error, as a part of the largest derivative.
     """
-    states, actions = np.asarray(states, np.float64), np.asarray(actions, np.float64)
-
-    def call(some: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        return _call(step, "plant", some, inputs)
-
+    call = partial(_call, step, _name_of(step))
     coarse = differences(call, states, actions, epsilon)
     fine = differences(call, states, actions, epsilon / 2)
     return float(np.abs(coarse - fine).max() * 4 / 3 / np.abs(fine).max())
 
 
-def _call(step: Step, label: str, states: np.ndarray, actions: np.ndarray):
+def _call(step: Step, label: str, states: Any, actions: Any) -> np.ndarray:
     """Call the function with one batch axis, and check what it returns."""
-    lead = states.shape[:-1]
-    flat = states.reshape(-1, states.shape[-1]).astype(np.float64)
-    after = step(flat, actions.reshape(len(flat), -1).astype(np.float64))
+    shape = np.shape(states)
+    flat = np.array(states, np.float64).reshape(-1, shape[-1])
+    after = step(flat, np.array(actions, np.float64).reshape(len(flat), -1))
     after = np.asarray(after, np.float64)
     if after.shape != flat.shape:
         raise SimulationError(
@@ -206,19 +197,23 @@ def _call(step: Step, label: str, states: np.ndarray, actions: np.ndarray):
             f"The plant {label!r} returned {after[bad]} for the state {flat[bad]}. "
             "Keep it finite, for instance with nengo_jax.plants.squash."
         )
-    return after.reshape(*lead, -1)
+    return after.reshape(shape)
 
 
-def _try(step: Step, label: str, start: np.ndarray, actions: int) -> None:
-    """Call the function once, so that an error is seen before anything compiles."""
+def _try(call: Step, label: str, start: np.ndarray, actions: int) -> None:
+    """Make one step, so that an error is seen before anything compiles."""
     try:
-        _call(step, label, np.stack([start, start]), np.zeros((2, actions)))
-    except Exception as error:
+        call(np.stack([start, start]), np.zeros((2, actions)))
+    except Exception as error:  # the function is the user's, and raises what it likes
         raise ValidationError(
             f"The plant {label!r} cannot make a step from its start with actions of "
             f"zero: {type(error).__name__}: {error}",
             attr="step",
         ) from error
+
+
+def _name_of(step: Step) -> str:
+    return getattr(step, "__name__", type(step).__name__)
 
 
 def _names(letter: str, given: int | Sequence[str]) -> tuple[str, ...]:

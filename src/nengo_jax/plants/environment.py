@@ -7,6 +7,7 @@ batch has an environment of its own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import nengo
@@ -32,7 +33,9 @@ def gymnasium_node(
     make : str or callable
         Name of the environment, as for ``gymnasium.make``, or a function that makes it.
     seed : int
-        Example k of a batch is reset with ``seed + k``, once.
+        In the first run, example k of a batch is reset with ``seed + k``. After a reset
+        of the simulation, and in another one, example 0 goes on where it was, and the
+        others get new environments with further seeds.
     act : callable or None
         Turns the input, shape (size_in,), into an action. None: for a discrete space
         the number of the largest element; for others the input, clipped to the space.
@@ -60,27 +63,27 @@ def gymnasium_node(
             attr="make",
         )
     if isinstance(acts, gymnasium.spaces.Discrete):
-        size_in = int(acts.n)
+        size_in, choose = int(acts.n), partial(_largest, acts)
     elif isinstance(acts, gymnasium.spaces.Box):
-        size_in = int(np.prod(acts.shape))
+        size_in, choose = int(np.prod(acts.shape)), partial(_clipped, acts)
     else:
         raise ValidationError(
             f"{name}: actions must be a Box or Discrete (got {acts})", attr="make"
         )
     if every < 1:
         raise ValidationError(f"Must be 1 or more (got {every})", attr="every")
-    choose = _chooser(acts) if act is None else act
+    choose = choose if act is None else act
     running = _Environment(factory, environment, choose, seed, every)
     size_out = int(np.prod(sees.shape)) + 2
     return nengo.Node(running, size_in=size_in, size_out=size_out, label=name)
 
 
-def _chooser(space: Any) -> Callable[[np.ndarray], Any]:
-    if getattr(space, "n", None) is not None:
-        return lambda x: space.start + int(np.argmax(x))
-    return lambda x: np.clip(x.reshape(space.shape), space.low, space.high).astype(
-        space.dtype
-    )
+def _largest(space: Any, x: np.ndarray) -> int:
+    return space.start + int(np.argmax(x))
+
+
+def _clipped(space: Any, x: np.ndarray) -> np.ndarray:
+    return np.clip(x.reshape(space.shape), space.low, space.high).astype(space.dtype)
 
 
 class _Environment:

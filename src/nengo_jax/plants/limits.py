@@ -47,6 +47,5 @@ def squash(plant: Plant, limit: Any) -> Plant:
 
 def _squash(value: Array, limit: Any) -> Array:
     far = jnp.abs(value) / limit
-    # the inner maximum keeps tanh, and its derivative, finite where it is not used
-    beyond = jnp.sign(value) * limit * (1 + jnp.tanh(jnp.maximum(far, 1) - 1))
+    beyond = jnp.sign(value) * limit * (1 + jnp.tanh(far - 1))
     return jnp.where(far > 1, beyond, value)

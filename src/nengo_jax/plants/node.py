@@ -36,7 +36,8 @@ class PlantNode(TensorNode):
     label : str or None
         None: the name of the plant.
     dtype : str
-        Precision of the plant, whatever that of the simulation.
+        Precision in which the plant computes. "float32" holds in all simulations;
+        "float64" needs one in double precision.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def check_plant(plant: Plant, state: State) -> None:
     try:
         after = jax.eval_shape(plant.step, state, action)
         seen = jax.eval_shape(plant.observe, state)
-    except Exception as error:
+    except Exception as error:  # functions of the user raise what they like
         raise ValidationError(
             f"The plant {plant.name!r} fails for {plant.action_size} actions: "
             f"{type(error).__name__}: {error}",
