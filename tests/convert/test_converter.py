@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 from keras_cases import image_model, randomize, small_model
+from nengo.exceptions import ValidationError
 
 from nengo_jax.convert import Converter
 
@@ -210,7 +211,7 @@ def test_models_that_cannot_be_converted(make, error, match):
         ({"scale_firing_rates": -1}, ValueError, "positive number"),
         ({"scale_firing_rates": "fast"}, ValueError, "positive number"),
         ({"scale_firing_rates": {"hidden": 2}}, ValueError, "no layer of the model"),
-        ({"synapse": "slow"}, Exception, "synapse"),
+        ({"synapse": "slow"}, ValidationError, "synapse"),
     ],
 )
 def test_wrong_arguments(options, error, match):

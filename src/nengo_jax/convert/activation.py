@@ -15,19 +15,37 @@ from keras.src.activations.activations import ReLU
 from keras.src.ops import nn, numpy
 
 from ..neurons import ELU, GELU, BoundedReLU, LeakyReLU
-from .activations import choose_activation, refuse_activation
+from .activations import Activation, choose_activation, refuse_activation
 from .objects import connect, make_population
 from .records import Converted, LayerCall, Options, Source
 
 _FUNCTIONS = keras.activations
+
+
+def _exponential(layer: Any) -> Any:
+    alpha = float(layer.alpha)
+    return _FUNCTIONS.elu if alpha == 1 else ELU(alpha)
+
+
+def _rectifier(layer: Any) -> Any:
+    """Return a Keras function where there is one, so that it can be swapped."""
+    limit, slope = layer.max_value, float(layer.negative_slope or 0)
+    threshold = float(layer.threshold or 0)
+    if not threshold and limit is None:
+        return LeakyReLU(slope) if slope else _FUNCTIONS.relu
+    if not threshold and not slope and limit == 6:
+        return _FUNCTIONS.relu6
+    return BoundedReLU(None if limit is None else float(limit), slope, threshold)
+
+
 OPERATIONS: Mapping[type, Callable[[Any], Any]] = MappingProxyType(
     {
-        ReLU: lambda operation: _rectifier(operation),
+        ReLU: _rectifier,
         nn.Relu: lambda _: _FUNCTIONS.relu,
         nn.Relu6: lambda _: _FUNCTIONS.relu6,
         nn.LeakyRelu: lambda operation: LeakyReLU(float(operation.negative_slope)),
         nn.Sigmoid: lambda _: _FUNCTIONS.sigmoid,
-        nn.Elu: lambda operation: _exponential(operation),
+        nn.Elu: _exponential,
         nn.Selu: lambda _: _FUNCTIONS.selu,
         nn.Gelu: lambda operation: GELU(operation.approximate),
         nn.Silu: lambda _: _FUNCTIONS.silu,
@@ -53,22 +71,6 @@ def activation_of(layer: Any) -> Any:
     return layer.activation
 
 
-def _exponential(layer: Any) -> Any:
-    alpha = float(layer.alpha)
-    return keras.activations.elu if alpha == 1 else ELU(alpha)
-
-
-def _rectifier(layer: Any) -> Any:
-    """Return a Keras function where there is one, so that it can be swapped."""
-    limit, slope = layer.max_value, float(layer.negative_slope or 0)
-    threshold = float(layer.threshold or 0)
-    if not threshold and limit is None:
-        return LeakyReLU(slope) if slope else keras.activations.relu
-    if not threshold and not slope and limit == 6:
-        return keras.activations.relu6
-    return BoundedReLU(None if limit is None else float(limit), slope, threshold)
-
-
 def convert_activation(
     call: LayerCall, sources: tuple[Source, ...], options: Options
 ) -> Converted:
@@ -77,16 +79,22 @@ def convert_activation(
     activation = choose_activation(activation_of(call.layer), options)
     if activation.neurons is None and activation.function is None:
         return Converted(call, (source,), swaps=activation.swaps)
+    return finish_activation(call, source, activation, options)
+
+
+def finish_activation(
+    call: LayerCall, source: Source, activation: Activation, options: Options
+) -> Converted:
+    """Make what computes an activation, and connect its input to it."""
     population = make_population(
         call, activation, source.shape, source.channel_axis, options
     )
     incoming = connect(source.obj, population.target, f"{call.label}.input", options)
-    made = (incoming, population.rescale)
     return Converted(
         call,
         (population.output,),
         population.neurons,
-        tuple(connection for connection in made if connection is not None),
+        (incoming, *population.rescale),
         scale=population.scale,
         swaps=activation.swaps,
     )

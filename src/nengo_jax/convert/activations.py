@@ -8,6 +8,7 @@ neither spikes nor can be built by other simulators.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import isfunction
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -84,13 +85,10 @@ def choose_activation(wanted: Any, options: Options) -> Activation:
     options : Options
     """
     chosen, used = LINEAR if wanted is None else wanted, []
-    for swap_only in (True, False):
+    for _ in range(2):
         if chosen in options.swaps:
             used.append(chosen)
             chosen = options.swaps[chosen]
-        if swap_only and not isinstance(chosen, NeuronType):
-            chosen = ACTIVATIONS.get(chosen, chosen)
-    if not isinstance(chosen, NeuronType):  # a neuron type replaced by a function
         chosen = ACTIVATIONS.get(chosen, chosen)
     if isinstance(chosen, NeuronType):
         return Activation(neurons=chosen, swaps=tuple(used))
@@ -160,6 +158,4 @@ def _check_activation(activation: Any) -> Any:
 
 
 def _is_from_keras(function: Any) -> bool:
-    return type(function).__name__ == "function" and function.__module__.startswith(
-        "keras."
-    )
+    return isfunction(function) and function.__module__.startswith("keras.")

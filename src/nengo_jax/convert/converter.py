@@ -238,8 +238,8 @@ def _folded(graph: Graph, calls: list[Converted]) -> dict[Value, str]:
     """Say what became of values that the network does not compute."""
     found = {}
     for converted in calls:
-        *_, last = (converted.layer, *converted.call.folded)
-        for layer in (converted.layer, *converted.call.folded)[:-1]:
+        *inner, last = (converted.layer, *converted.call.folded)
+        for layer in inner:
             for value in graph.layers[layer][0]:
                 found[value] = (
                     f"What {converted.label!r} computes has become part of what "

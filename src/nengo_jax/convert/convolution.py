@@ -12,7 +12,6 @@ from ..transforms import DilatedConvolution
 from .linear import (
     finish_layer,
     fold_affine,
-    kernel_and_bias,
     refuse_kernel,
     weights,
 )
@@ -30,7 +29,7 @@ def convert_convolution(
 ) -> Converted:
     """Convert ``keras.layers.Conv1D``, ``Conv2D`` and ``Conv3D``."""
     layer, (source,) = call.layer, sources
-    kernel, bias = kernel_and_bias(call)
+    kernel, bias = fold_affine(call, weights(layer.kernel))
     source, before = _pad_past(call, source, kernel.shape[0], options)
     transform = _convolution(layer, source.shape, kernel, layer.groups)
     return finish_layer(
@@ -43,8 +42,7 @@ def convert_depthwise(
 ) -> Converted:
     """Convert ``keras.layers.DepthwiseConv1D`` and ``DepthwiseConv2D``."""
     layer, (source,) = call.layer, sources
-    bias = weights(layer.bias) if layer.use_bias else None
-    kernel, bias = fold_affine(call, _grouped(weights(layer.kernel)), bias)
+    kernel, bias = fold_affine(call, _grouped(weights(layer.kernel)))
     channels = source.shape[channel_axis_of(layer)]
     transform = _convolution(layer, source.shape, kernel, channels)
     return finish_layer(
@@ -70,8 +68,7 @@ def convert_separable(
         transform=depthwise,
         trainable=layer.trainable,
     )
-    bias = weights(layer.bias) if layer.use_bias else None
-    kernel, bias = fold_affine(call, weights(layer.pointwise_kernel), bias)
+    kernel, bias = fold_affine(call, weights(layer.pointwise_kernel))
     dimensions = len(shape) - 1
     pointwise = nengo.Convolution(
         layer.filters,
@@ -89,9 +86,8 @@ def convert_transposed(
 ) -> Converted:
     """Convert ``keras.layers.Conv1DTranspose`` to ``Conv3DTranspose``."""
     layer, (source,) = call.layer, sources
-    bias = weights(layer.bias) if layer.use_bias else None
     kernel = np.swapaxes(weights(layer.kernel), -1, -2)  # output channels last
-    kernel, bias = fold_affine(call, kernel, bias)
+    kernel, bias = fold_affine(call, kernel)
     transform = nengo.ConvolutionTranspose(
         layer.filters,
         source.shape,

@@ -12,7 +12,7 @@ from typing import Any
 import nengo
 import numpy as np
 
-from .linear import finish_layer, kernel_and_bias
+from .linear import finish_layer, fold_affine, weights
 from .records import Converted, LayerCall, Options, Source
 
 
@@ -21,7 +21,7 @@ def convert_dense(
 ) -> Converted:
     """Convert ``keras.layers.Dense``."""
     (source,) = sources
-    kernel, bias = kernel_and_bias(call)
+    kernel, bias = fold_affine(call, weights(call.layer.kernel))
     return finish_layer(
         call,
         source.obj,

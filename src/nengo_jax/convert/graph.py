@@ -7,6 +7,7 @@ by the calls inside it.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ def check_model(model: Any) -> None:
     if not isinstance(model, keras.Model):
         advice = (
             " Load it first: keras.models.load_model(path)."
-            if isinstance(model, str) or "__fspath__" in dir(model)
+            if isinstance(model, (str, os.PathLike))
             else ""
         )
         raise TypeError(

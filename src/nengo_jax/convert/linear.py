@@ -49,18 +49,18 @@ def weights(variable: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
 
 
-def kernel_and_bias(call: LayerCall) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return kernel and bias of a layer, with what is folded into them."""
-    layer = call.layer
-    return fold_affine(
-        call, weights(layer.kernel), weights(layer.bias) if layer.use_bias else None
-    )
-
-
 def fold_affine(
-    call: LayerCall, kernel: np.ndarray, bias: np.ndarray | None
+    call: LayerCall, kernel: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Multiply output channels, the last axis of a kernel, and shift the bias."""
+    """Return kernel and bias of a layer, with what is folded into them.
+
+    Parameters
+    ----------
+    call : LayerCall
+    kernel : ndarray
+        Its last axis is that of output channels.
+    """
+    bias = weights(call.layer.bias) if call.layer.use_bias else None
     if call.affine is None:
         return kernel, bias
     factor, offset = call.affine
@@ -105,6 +105,7 @@ def finish_layer(
             options,
             trainable=trainable,
         )
+        before = (*before, biases)
     kernel = connect(
         source,
         population.target,
@@ -113,12 +114,11 @@ def finish_layer(
         transform=transform,
         trainable=trainable,
     )
-    made = (*before, biases, kernel, population.rescale)
     return Converted(
         call,
         (population.output,),
         population.neurons,
-        tuple(connection for connection in made if connection is not None),
+        (*before, kernel, *population.rescale),
         kernel,
         biases,
         population.scale,

@@ -106,15 +106,11 @@ def _rescaling(layer: Any) -> Affine:
 
 def _normalization(call: LayerCall) -> Affine:
     layer, leading = call.layer, call.leading
-    mean, variance = (
-        np.asarray(keras.ops.convert_to_numpy(value), np.float64)
-        for value in (layer.mean, layer.variance)
-    )
+    mean, variance = weights(layer.mean), weights(layer.variance)
     if math.prod(mean.shape[:leading]) > 1:
         raise joined_steps(call)
     mean, variance = (a.reshape(a.shape[leading:]) for a in (mean, variance))
-    deviation = np.sqrt(variance)
-    deviation = np.maximum(deviation, keras.config.epsilon())
+    deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
     if layer.invert:
         return deviation, mean
     return 1 / deviation, -mean / deviation

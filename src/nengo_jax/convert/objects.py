@@ -141,15 +141,15 @@ class Population(NamedTuple):
         What the input of the activation has to be connected to.
     output : Source
     neurons : Neurons or None
-    rescale : Connection or None
-        Undoes a scale that differs between channels.
+    rescale : tuple of Connection
+        One that undoes a scale that differs between channels, or none.
     scale : float or ndarray
     """
 
     target: Any
     output: Source
     neurons: Neurons | None = None
-    rescale: Connection | None = None
+    rescale: tuple[Connection, ...] = ()
     scale: Scale = 1.0
 
 
@@ -178,7 +178,7 @@ def make_population(
     neurons = _make_neurons(call.label, activation.neurons, scale, shape, channel_axis)
     if np.ndim(scale) == 0:
         output = Source(neurons, shape, channel_axis)
-        return Population(neurons, output, neurons, None, scale)
+        return Population(neurons, output, neurons, scale=scale)
     node = passthrough(f"{call.label}.rescaled", shape)
     inverse = per_element(1 / np.asarray(scale), shape, channel_axis)
     size = math.prod(shape)
@@ -189,9 +189,8 @@ def make_population(
         options,
         transform=nengo.Dense((size, size), init=inverse),
     )
-    return Population(
-        neurons, Source(node, shape, channel_axis), neurons, rescale, scale
-    )
+    output = Source(node, shape, channel_axis)
+    return Population(neurons, output, neurons, (rescale,), scale)
 
 
 def per_element(values: np.ndarray, shape: Shape, channel_axis: int) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 from .activations import choose_activation
 from .fallback import convert_exact
 from .linear import is_trained, weights
-from .objects import Population, connect, make_population, passthrough
+from .objects import connect, make_population, passthrough
 from .records import Converted, LayerCall, Options, Source
 
 
@@ -49,8 +49,8 @@ def convert_parametric(
         connect(
             source.obj, below.target, f"{label}.negative.input", options, transform=-1
         ),
-        *_rescaled(above),
-        *_rescaled(below),
+        *above.rescale,
+        *below.rescale,
         connect(above.output.obj, node, f"{label}.output", options),
         connect(
             below.output.obj,
@@ -81,10 +81,6 @@ def refuse_parametric(call: LayerCall, options: Options) -> str | None:
             "connections of nengo cannot express; inference_only=True leaves it away"
         )
     return None
-
-
-def _rescaled(population: Population) -> tuple[Any, ...]:
-    return () if population.rescale is None else (population.rescale,)
 
 
 def _slopes(slopes: np.ndarray, source: Source) -> Any:

@@ -11,6 +11,7 @@ import math
 import nengo
 import numpy as np
 
+from ..families.convolution import forward_padding
 from .convolution import channel_axis_of
 from .objects import connect, passthrough
 from .records import Converted, LayerCall, Options, Source
@@ -52,17 +53,18 @@ def convert_pooling(
 
 def _elements(transform: nengo.Convolution) -> np.ndarray:
     """Count the elements that are there in each window."""
+    sizes = transform.input_shape.spatial_shape
+    outputs = transform.output_shape.spatial_shape
     counts = np.ones((), int)
-    for size, outputs, kernel, step in zip(
-        transform.input_shape.spatial_shape,
-        transform.output_shape.spatial_shape,
+    for size, count, (before, _), kernel, step in zip(
+        sizes,
+        outputs,
+        forward_padding(sizes, outputs, transform),
         transform.kernel_size,
         transform.strides,
         strict=True,
     ):
-        padding = max((outputs - 1) * step + kernel - size, 0)
-        before = padding // 2 if transform.padding == "same" else 0
-        first = np.arange(outputs) * step - before
+        first = np.arange(count) * step - before
         inside = np.minimum(first + kernel, size) - np.maximum(first, 0)
         counts = np.multiply.outer(counts, inside)
     return counts

@@ -10,19 +10,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import keras
-import numpy as np
-
 from ..layers.timestep import default
 from ..neurons import SoftResetIntegrateAndFire
+from .activation import finish_activation
 from .activations import Activation
-from .objects import connect, make_population
+from .linear import weights
 from .records import Converted, LayerCall, Options, Source
 
 
 def threshold_of(layer: Any) -> float:
     """Return the threshold of a QCFS layer."""
-    return float(np.asarray(keras.ops.convert_to_numpy(layer.threshold)))
+    return float(weights(layer.threshold))
 
 
 def convert_quantized(
@@ -34,23 +32,8 @@ def convert_quantized(
     ``nengo_jax.layers.default.dt``.
     """
     (source,), layer = sources, call.layer
-    given = options.scales
-    scale = given.get(layer) if isinstance(given, Mapping) else given
-    if scale is None:
+    if isinstance(options.scales, Mapping) and layer not in options.scales:
         scale = 1 / (threshold_of(layer) * default.dt)
-    population = make_population(
-        call,
-        Activation(SoftResetIntegrateAndFire(max_spikes=1)),
-        source.shape,
-        source.channel_axis,
-        replace(options, scales={layer: scale}),
-    )
-    incoming = connect(source.obj, population.target, f"{call.label}.input", options)
-    made = (incoming, population.rescale)
-    return Converted(
-        call,
-        (population.output,),
-        population.neurons,
-        tuple(connection for connection in made if connection is not None),
-        scale=population.scale,
-    )
+        options = replace(options, scales={layer: scale})
+    activation = Activation(SoftResetIntegrateAndFire(max_spikes=1))
+    return finish_activation(call, source, activation, options)

@@ -22,10 +22,11 @@ from nengo import Connection
 
 from ..layers import Alpha
 from ..nodes import TensorNode
+from .activation import finish_activation
 from .activations import choose_activation, describe
 from .fallback import convert_exact
 from .linear import is_trained, weights
-from .objects import connect, make_population, passthrough
+from .objects import connect, passthrough
 from .records import Converted, LayerCall, Options, Source
 
 _DT = 0.001  # of a Simulator that is given none
@@ -68,19 +69,7 @@ def convert_spiking(
     kind: Any = found.neurons
     if not kind.spiking:
         kind = nengo.RegularSpiking(kind)
-    population = make_population(
-        call, found._replace(neurons=kind), source.shape, source.channel_axis, options
-    )
-    incoming = connect(source.obj, population.target, f"{call.label}.input", options)
-    made = (incoming, population.rescale)
-    return Converted(
-        call,
-        (population.output,),
-        population.neurons,
-        tuple(connection for connection in made if connection is not None),
-        scale=population.scale,
-        swaps=found.swaps,
-    )
+    return finish_activation(call, source, found._replace(neurons=kind), options)
 
 
 def refuse_spiking(call: LayerCall, options: Options) -> str | None:

@@ -13,7 +13,21 @@ from scipy.special import expit, ndtr
 _TANH_SCALE = np.sqrt(2 / np.pi)
 
 
-class ELU(NeuronType):
+class _Function(NeuronType):
+    """Neurons whose output is a function of their current, times an amplitude."""
+
+    amplitude = NumberParam("amplitude", low=0, low_open=True)
+
+    def __init__(
+        self,
+        amplitude: float = 1,
+        initial_state: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(initial_state)
+        self.amplitude = amplitude
+
+
+class ELU(_Function):
     r"""An exponential linear unit (Clevert et al., 2016, arXiv:1511.07289).
 
     The output at current J is ``amplitude * J`` for J >= 0 and
@@ -30,11 +44,7 @@ class ELU(NeuronType):
         As for all neuron types; there is no state.
     """
 
-    negative = True
-    spiking = False
-
     alpha = NumberParam("alpha", low=0)
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
 
     def __init__(
         self,
@@ -42,9 +52,8 @@ class ELU(NeuronType):
         amplitude: float = 1,
         initial_state: Mapping[str, Any] | None = None,
     ):
-        super().__init__(initial_state)
+        super().__init__(amplitude, initial_state)
         self.alpha = alpha
-        self.amplitude = amplitude
 
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""
@@ -52,7 +61,7 @@ class ELU(NeuronType):
         output[...] = self.amplitude * np.where(J < 0, below, J)
 
 
-class GELU(NeuronType):
+class GELU(_Function):
     r"""A Gaussian error linear unit (Hendrycks and Gimpel, 2016, arXiv:1606.08415).
 
     The output at current J is ``amplitude`` times :math:`J \Phi(J)`, where :math:`\Phi`
@@ -69,11 +78,7 @@ class GELU(NeuronType):
         As for all neuron types; there is no state.
     """
 
-    negative = True
-    spiking = False
-
     approximate = BoolParam("approximate")
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
 
     def __init__(
         self,
@@ -81,9 +86,8 @@ class GELU(NeuronType):
         amplitude: float = 1,
         initial_state: Mapping[str, Any] | None = None,
     ):
-        super().__init__(initial_state)
+        super().__init__(amplitude, initial_state)
         self.approximate = approximate
-        self.amplitude = amplitude
 
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""
@@ -94,7 +98,7 @@ class GELU(NeuronType):
         output[...] = self.amplitude * J * share
 
 
-class SiLU(NeuronType):
+class SiLU(_Function):
     r"""A sigmoid linear unit, or swish (Ramachandran et al., 2017, arXiv:1710.05941).
 
     The output at current J is ``amplitude * J / (1 + exp(-J))``.
@@ -107,25 +111,12 @@ class SiLU(NeuronType):
         As for all neuron types; there is no state.
     """
 
-    negative = True
-    spiking = False
-
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
-
-    def __init__(
-        self,
-        amplitude: float = 1,
-        initial_state: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(initial_state)
-        self.amplitude = amplitude
-
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""
         output[...] = self.amplitude * J * expit(J)
 
 
-class Mish(NeuronType):
+class Mish(_Function):
     r"""A self-regularised unit (Misra, 2019, arXiv:1908.08681).
 
     The output at current J is ``amplitude * J * tanh(log(1 + exp(J)))``.
@@ -138,25 +129,12 @@ class Mish(NeuronType):
         As for all neuron types; there is no state.
     """
 
-    negative = True
-    spiking = False
-
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
-
-    def __init__(
-        self,
-        amplitude: float = 1,
-        initial_state: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(initial_state)
-        self.amplitude = amplitude
-
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""
         output[...] = self.amplitude * J * np.tanh(np.logaddexp(J, 0))
 
 
-class Softplus(NeuronType):
+class Softplus(_Function):
     r"""A rectified linear neuron whose threshold is smooth.
 
     The output at current J is ``amplitude * log(1 + exp(J))``.
@@ -170,24 +148,13 @@ class Softplus(NeuronType):
     """
 
     negative = False
-    spiking = False
-
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
-
-    def __init__(
-        self,
-        amplitude: float = 1,
-        initial_state: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(initial_state)
-        self.amplitude = amplitude
 
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""
         output[...] = self.amplitude * np.logaddexp(J, 0)
 
 
-class Softsign(NeuronType):
+class Softsign(_Function):
     r"""A neuron that saturates slowly.
 
     The output at current J is ``amplitude * J / (1 + abs(J))``.
@@ -200,25 +167,12 @@ class Softsign(NeuronType):
         As for all neuron types; there is no state.
     """
 
-    negative = True
-    spiking = False
-
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
-
-    def __init__(
-        self,
-        amplitude: float = 1,
-        initial_state: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(initial_state)
-        self.amplitude = amplitude
-
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""
         output[...] = self.amplitude * J / (1 + np.abs(J))
 
 
-class HardSigmoid(NeuronType):
+class HardSigmoid(_Function):
     r"""A sigmoid made of straight lines.
 
     The output at current J is ``amplitude * clip((J + 3) / 6, 0, 1)``.
@@ -232,24 +186,13 @@ class HardSigmoid(NeuronType):
     """
 
     negative = False
-    spiking = False
-
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
-
-    def __init__(
-        self,
-        amplitude: float = 1,
-        initial_state: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(initial_state)
-        self.amplitude = amplitude
 
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""
         output[...] = self.amplitude * np.clip((J + 3) / 6, 0, 1)
 
 
-class HardSiLU(NeuronType):
+class HardSiLU(_Function):
     r"""A sigmoid linear unit with a :class:`HardSigmoid` (Howard et al., 2019).
 
     The output at current J is ``amplitude * J * clip((J + 3) / 6, 0, 1)``; see
@@ -263,25 +206,12 @@ class HardSiLU(NeuronType):
         As for all neuron types; there is no state.
     """
 
-    negative = True
-    spiking = False
-
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
-
-    def __init__(
-        self,
-        amplitude: float = 1,
-        initial_state: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(initial_state)
-        self.amplitude = amplitude
-
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""
         output[...] = self.amplitude * J * np.clip((J + 3) / 6, 0, 1)
 
 
-class Exponential(NeuronType):
+class Exponential(_Function):
     r"""A neuron whose output grows exponentially.
 
     The output at current J is ``amplitude * exp(J)``.
@@ -295,17 +225,6 @@ class Exponential(NeuronType):
     """
 
     negative = False
-    spiking = False
-
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
-
-    def __init__(
-        self,
-        amplitude: float = 1,
-        initial_state: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(initial_state)
-        self.amplitude = amplitude
 
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""

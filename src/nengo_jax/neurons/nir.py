@@ -58,15 +58,20 @@ def relaxation(tau: ArrayLike, dt: float, method: str) -> np.ndarray:
     return -np.expm1(-steps) if method == "exact" else steps
 
 
-def coupling(tau_syn: ArrayLike, tau: ArrayLike, dt: float, method: str) -> np.ndarray:
-    r"""Return how much of the current before a step is in the voltage after it.
+def coupling(
+    tau_syn: ArrayLike, tau: ArrayLike, dt: float, method: str
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return the shares of an old current and its drive in the voltage after a step.
 
-    In the exact solution,
+    In the exact solution that of the current is
 
     .. math::
        \frac{1}{\tau} \int_0^{dt} e^{-(dt - t) / \tau} e^{-t / \tau_{syn}} dt
        = \frac{dt}{\tau} e^{-dt / \tau} \frac{e^x - 1}{x}, \qquad
-       x = \frac{dt}{\tau} - \frac{dt}{\tau_{syn}}.
+       x = \frac{dt}{\tau} - \frac{dt}{\tau_{syn}},
+
+    and that of its drive is what is left of :func:`relaxation`. In Euler's method it
+    is nothing: the voltage takes the current as it was before the step.
 
     Parameters
     ----------
@@ -77,10 +82,12 @@ def coupling(tau_syn: ArrayLike, tau: ArrayLike, dt: float, method: str) -> np.n
     method : str
         "exact" or "euler".
     """
-    steps = dt / np.asarray(tau)
+    share, steps = relaxation(tau, dt, method), dt / np.asarray(tau)
     if method == "euler":
-        return steps + 0 * np.asarray(tau_syn)
-    return steps * np.exp(-steps) * exprel(steps - dt / np.asarray(tau_syn))
+        before = share + 0 * np.asarray(tau_syn)  # in the shape of both
+    else:
+        before = steps * np.exp(-steps) * exprel(steps - dt / np.asarray(tau_syn))
+    return before, share - before
 
 
 class IntegrateAndFire(RectifiedLinear):
@@ -103,16 +110,11 @@ class IntegrateAndFire(RectifiedLinear):
 
     def max_rates_intercepts(self, gain, bias):
         """Return the rates in Hz at 1, and the intercepts."""
-        silent = np.asarray(gain) == 0
-        intercepts = np.where(silent, np.inf, -bias / np.where(silent, 1, gain))
-        return self.rates(1, gain, bias).squeeze(axis=0), intercepts
+        return self.rates(1, gain, bias).squeeze(axis=0), _inputs_at(0, gain, bias)
 
     def rates(self, x, gain, bias):
         """Return the rates in Hz, as if nothing above the threshold were lost."""
-        current = self.current(x, gain, bias)
-        output = np.zeros_like(current)
-        RectifiedLinear.step(self, dt=1, J=current, output=output)
-        return output
+        return RectifiedLinear(self.amplitude).rates(x, gain, bias)
 
     def step(self, dt, J, output, voltage):  # noqa: N803
         """Advance ``voltage`` by a step of ``dt`` seconds and write the spikes."""
@@ -176,10 +178,7 @@ class LeakyIntegrateAndFire(NeuronType):
 
     def max_rates_intercepts(self, gain, bias):
         """Return the rates in Hz at 1, and the intercepts."""
-        gain = np.asarray(gain, float)
-        silent = gain == 0
-        intercepts = np.where(silent, np.inf, (1 - bias) / np.where(silent, 1, gain))
-        return self.rates(1, gain, bias).squeeze(axis=0), intercepts
+        return self.rates(1, gain, bias).squeeze(axis=0), _inputs_at(1, gain, bias)
 
     def rates(self, x, gain, bias):
         """Return the rates in Hz at constant inputs ``x``, without discretisation."""
@@ -257,8 +256,7 @@ class CurrentBased(LeakyIntegrateAndFire):
     def step(self, dt, J, output, voltage, current):  # noqa: N803
         """Advance ``voltage`` and ``current`` by ``dt`` seconds; write the spikes."""
         share = relaxation(self.tau, dt, self.method)
-        old = coupling(self.tau_syn, self.tau, dt, self.method)
-        new = share - old if self.method == "exact" else 0
+        old, new = coupling(self.tau_syn, self.tau, dt, self.method)
         voltage += share * (np.asarray(self.leak) - voltage) + old * current + new * J
         current += (J - current) * relaxation(self.tau_syn, dt, self.method)
         _fire(self.amplitude / dt, output, voltage)
@@ -292,13 +290,18 @@ class Heaviside(NeuronType):
 
     def max_rates_intercepts(self, gain, bias):
         """Return the outputs at 1, and the intercepts."""
-        silent = np.asarray(gain) == 0
-        intercepts = np.where(silent, np.inf, -bias / np.where(silent, 1, gain))
-        return self.rates(1, gain, bias).squeeze(axis=0), intercepts
+        return self.rates(1, gain, bias).squeeze(axis=0), _inputs_at(0, gain, bias)
 
     def step(self, dt, J, output):  # noqa: N803
         """Write the output at current ``J`` to ``output``."""
         output[...] = self.amplitude * (J > 0)
+
+
+def _inputs_at(current: float, gain: ArrayLike, bias: ArrayLike) -> np.ndarray:
+    """Return the inputs that give a current; infinite where the gain is 0."""
+    gain, bias = np.asarray(gain, float), np.asarray(bias, float)
+    silent = gain == 0
+    return np.where(silent, np.inf, (current - bias) / np.where(silent, 1, gain))
 
 
 def _fire(height: float, output: np.ndarray, voltage: np.ndarray) -> None:

@@ -74,10 +74,7 @@ class SpikingLeakyReLU(LeakyReLU):
 
     def rates(self, x, gain, bias):
         """Return the mean output in Hz at the inputs ``x``."""
-        current = self.current(x, gain, bias)
-        output = np.zeros_like(current)
-        LeakyReLU.step(self, dt=1, J=current, output=output)
-        return output
+        return LeakyReLU(self.negative_slope, self.amplitude).rates(x, gain, bias)
 
     def step(self, dt, J, output, voltage):  # noqa: N803
         """Advance ``voltage`` by a step of ``dt`` seconds and write the spikes."""

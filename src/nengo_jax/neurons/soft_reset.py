@@ -60,10 +60,7 @@ class SoftResetIntegrateAndFire(RectifiedLinear):
 
     def rates(self, x, gain, bias):
         """Return the rates in Hz, without a limit on the number of spikes in a step."""
-        current = self.current(x, gain, bias)
-        output = np.zeros_like(current)
-        RectifiedLinear.step(self, dt=1, J=current, output=output)
-        return output
+        return RectifiedLinear(self.amplitude).rates(x, gain, bias)
 
     def step(self, dt, J, output, voltage):  # noqa: N803
         """Advance ``voltage`` by a step of ``dt`` seconds and write the spikes."""

@@ -59,11 +59,13 @@ def _current_based(constants, settings, neurons) -> Step:
     fire, leak = _fire(constants, settings), constants["leak"]
     tau, tau_syn = (np.asarray(constants[k], np.float64) for k in ("tau", "tau_syn"))
     dt, method = settings.dt, neurons.method
-    share, old = relaxation(tau, dt, method), coupling(tau_syn, tau, dt, method)
-    new = share - old if method == "exact" else 0 * old
     share, old, new, share_syn = (
         np.asarray(value).astype(settings.dtype)
-        for value in (share, old, new, relaxation(tau_syn, dt, method))
+        for value in (
+            relaxation(tau, dt, method),
+            *coupling(tau_syn, tau, dt, method),
+            relaxation(tau_syn, dt, method),
+        )
     )
 
     def step(drive: Array, voltage: Array, current: Array) -> tuple[Array, ...]:

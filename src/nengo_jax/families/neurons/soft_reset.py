@@ -17,6 +17,7 @@ from jax import Array, lax
 from ...neurons import SoftResetIntegrateAndFire
 from ...surrogates import count_spikes
 from .model import NeuronModel, frozen, spike_height, surrogate_of
+from .rate import RECTIFIED_LINEAR
 
 
 def _soft_reset(constants, settings, neurons):
@@ -39,19 +40,10 @@ def _soft_reset(constants, settings, neurons):
     return step
 
 
-def _rate(constants, settings, neurons):
-    amplitude = constants["amplitude"]
-
-    def step(current: Array) -> tuple[Array]:
-        return (amplitude * jax.nn.relu(current),)
-
-    return step
-
-
 SOFT_RESET = NeuronModel(
     SoftResetIntegrateAndFire,
     ("amplitude", "max_spikes"),
     ("voltage",),
     _soft_reset,
-    rate=frozen(_rate),
+    rate=frozen(RECTIFIED_LINEAR.make),
 )
