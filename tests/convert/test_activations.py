@@ -64,6 +64,17 @@ def test_functions_that_are_called():
     assert len(exact) == 1  # that which adds a constant
 
 
+@pytest.mark.parametrize("name", ["relu6", "leaky_relu", "elu", "gelu"])
+def test_swapped_functions_that_are_called(name):
+    """By their names, whichever way they are written."""
+    function, x = getattr(keras.activations, name), keras.Input((4,))
+    for written in (function, layers.Activation(name)):
+        model = keras.Model(x, written(x))
+        converter = Converter(model, swap_activations={name: nengo.LIFRate()})
+        (ensemble,) = converter.net.all_ensembles
+        assert ensemble.neuron_type == nengo.LIFRate()
+
+
 def test_swaps_that_nothing_uses():
     with pytest.warns(UserWarning, match=r"No layer uses.*tanh, LIF\(\)"):
         Converter(small_model(), swap_activations={"tanh": RELU, nengo.LIF(): RELU})

@@ -21,6 +21,17 @@ from .records import Converted, LayerCall, Options, Source
 
 _FUNCTIONS = keras.activations
 
+# Where Keras has a function it is returned, so that it can be swapped by its name.
+
+
+def _leaky(layer: Any) -> Any:
+    slope = float(layer.negative_slope)
+    return _FUNCTIONS.leaky_relu if slope == 0.2 else LeakyReLU(slope)
+
+
+def _gaussian(operation: Any) -> Any:
+    return GELU(approximate=True) if operation.approximate else _FUNCTIONS.gelu
+
 
 def _exponential(layer: Any) -> Any:
     alpha = float(layer.alpha)
@@ -28,11 +39,10 @@ def _exponential(layer: Any) -> Any:
 
 
 def _rectifier(layer: Any) -> Any:
-    """Return a Keras function where there is one, so that it can be swapped."""
     limit, slope = layer.max_value, float(layer.negative_slope or 0)
     threshold = float(layer.threshold or 0)
     if not threshold and limit is None:
-        return LeakyReLU(slope) if slope else _FUNCTIONS.relu
+        return _leaky(layer) if slope else _FUNCTIONS.relu
     if not threshold and not slope and limit == 6:
         return _FUNCTIONS.relu6
     return BoundedReLU(None if limit is None else float(limit), slope, threshold)
@@ -43,11 +53,11 @@ OPERATIONS: Mapping[type, Callable[[Any], Any]] = MappingProxyType(
         ReLU: _rectifier,
         nn.Relu: lambda _: _FUNCTIONS.relu,
         nn.Relu6: lambda _: _FUNCTIONS.relu6,
-        nn.LeakyRelu: lambda operation: LeakyReLU(float(operation.negative_slope)),
+        nn.LeakyRelu: _leaky,
         nn.Sigmoid: lambda _: _FUNCTIONS.sigmoid,
         nn.Elu: _exponential,
         nn.Selu: lambda _: _FUNCTIONS.selu,
-        nn.Gelu: lambda operation: GELU(operation.approximate),
+        nn.Gelu: _gaussian,
         nn.Silu: lambda _: _FUNCTIONS.silu,
         nn.Softplus: lambda _: _FUNCTIONS.softplus,
         nn.Softsign: lambda _: _FUNCTIONS.softsign,
@@ -65,7 +75,7 @@ def activation_of(layer: Any) -> Any:
     if isinstance(layer, keras.layers.ReLU):
         return _rectifier(layer)
     if isinstance(layer, keras.layers.LeakyReLU):
-        return LeakyReLU(float(layer.negative_slope))
+        return _leaky(layer)
     if isinstance(layer, keras.layers.ELU):
         return _exponential(layer)
     return layer.activation
