@@ -1,6 +1,7 @@
 """Images per second of a converted Keras model, against NengoDL.
 
     python benchmarks/conversion.py [--nengodl PYTHON] [--steps T] [--repeats R]
+                                    [--json FILE]
 
 Two convolutional models on 28 x 28 pixels become spiking rectified linear neurons and
 see 512 images in batches of 64. Both packages run in turn, each in its own
@@ -11,40 +12,15 @@ ten times as long shows whether it grows with the time of presentation.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from converted import BATCH, IMAGES, MODELS
 from harness import HERE, format_table, save
-
-
-class Worker:
-    """One package in a process of its own."""
-
-    def __init__(self, package: str, python: str, model: str):
-        self._process = subprocess.Popen(
-            [python, str(HERE / "converted.py"), package, model],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def present(self, steps: int) -> dict[str, float]:
-        """Present all images for some steps."""
-        print(steps, file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("the worker has ended; its reason stands above")
-        return json.loads(line)
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.stdin.close()
-        self._process.wait()
+from peers.process import Worker
 
 
 def main() -> None:
@@ -75,34 +51,37 @@ def measure(
     model: str, pythons: dict[str, str], steps: int, repeats: int
 ) -> list[dict[str, Any]]:
     """Return a row for each package."""
-    workers = {
-        package: Worker(package, python, model) for package, python in pythons.items()
-    }
-    for worker in workers.values():
-        worker.present(steps)
-    answers: dict[str, list] = {package: [] for package in workers}
-    for _ in range(repeats):
-        for package, worker in workers.items():
-            answers[package].append(worker.present(steps))
-    rows = []
-    for package, worker in workers.items():
-        speed = statistics.median(answer["images/s"] for answer in answers[package])
-        before = answers[package][-1]["peak (MB)"]
-        after = worker.present(10 * steps)["peak (MB)"]
-        rows.append(
-            {
-                "model": model,
-                "package": package,
-                "steps": steps,
-                "images/s": speed,
-                "peak (MB)": before,
-                "peak, ten times as long (MB)": after,
-                "mean output": answers[package][-1]["mean"],
-            }
-        )
-        worker.close()
-    for row in rows:
-        row["times NengoDL"] = row["images/s"] / rows[-1]["images/s"]
+    with ExitStack() as stack:
+        workers = {
+            package: stack.enter_context(
+                closing(Worker(python, "converted.py", package, model))
+            )
+            for package, python in pythons.items()
+        }
+        for worker in workers.values():
+            worker.ask(steps)
+        answers: dict[str, list] = {package: [] for package in workers}
+        for _ in range(repeats):
+            for package, worker in workers.items():
+                answers[package].append(worker.ask(steps))
+        longer = {
+            package: worker.ask(10 * steps) for package, worker in workers.items()
+        }
+    rows = [
+        {
+            "model": model,
+            "package": package,
+            "steps": steps,
+            "images/s": statistics.median(answer["images/s"] for answer in found),
+            "peak (MB)": found[-1]["peak (MB)"],
+            "peak, ten times as long (MB)": longer[package]["peak (MB)"],
+            "mean output": found[-1]["mean"],
+        }
+        for package, found in answers.items()
+    ]
+    if "nengo_dl" in pythons:
+        for row in rows:
+            row["times NengoDL"] = row["images/s"] / rows[-1]["images/s"]
     return rows
 
 

@@ -1,9 +1,9 @@
 """Presents images to a converted Keras model, in the environment of either package.
 
 ``python converted.py PACKAGE MODEL`` makes a convolutional model, converts it to
-spiking neurons with nengo_jax or nengo_dl, and warms up. For each number of steps that
-it reads from its standard input it presents all images, and answers with one line of
-JSON.
+spiking neurons with nengo_jax or nengo_dl. For each number of steps that it reads from
+its standard input it presents all images, and answers with one line of JSON. The first
+time compiles.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ import numpy as np
 
 IMAGES, BATCH = 512, 64
 _RATE = 100  # Hz for an activation of 1
-
-
 MODELS = ("digits", "example")
 
 

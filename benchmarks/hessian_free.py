@@ -15,28 +15,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import nengo_jax  # noqa: F401, first of all: it sets up JAX
+# First of all: nengo_jax sets up JAX.
+from nengo_jax.optimizers import HessianFreeSettings, hessian_free
 
 # isort: split
 import jax
 import jax.numpy as jnp
 import numpy as np
 from harness import HERE, format_table, save
+from peers.environment import prepare
+from peers.process import Worker
 from second_order import DEMOS, Demo
 
-from nengo_jax.optimizers import HessianFreeSettings, hessian_free
-
 _PACKAGES = ("hessianfree==0.4.0", "numpy==1.23.5", "matplotlib<3.8")
+_WORKER = ("-m", "peers.hessianfree_worker")
 _TOLERANCE = 5e-6  # that of the package
 
 
@@ -45,8 +45,9 @@ def main() -> None:
     arguments = parse_arguments()
     with ExitStack() as stack:
         folder = arguments.peer or stack.enter_context(tempfile.TemporaryDirectory())
-        peer = Package(prepare(Path(folder).absolute()))
-        stack.callback(peer.close)
+        python = prepare(Path(folder).absolute(), _PACKAGES)
+        worker = Worker(python, *_WORKER, environment={"MPLBACKEND": "Agg"})
+        peer = stack.enter_context(closing(worker))
         rows = [measure(name, arguments.repeats, peer) for name in arguments.tasks]
     header = ["task", "nengo_jax (ms)", "hessianfree (ms)", "times faster"]
     header += ["CG iterations", "of hessianfree", "error", "of hessianfree"]
@@ -72,59 +73,17 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(folder: Path) -> str:
-    """Return the interpreter of an environment with the package.
-
-    Raises
-    ------
-    subprocess.CalledProcessError
-        If it cannot be made.
-    """
-    python = folder / "bin" / "python"
-    if not python.exists():
-        print(f"  installing hessianfree in {folder}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", *_PACKAGES]
-        subprocess.run(command, check=True)
-    return str(python)
+def train_with(peer: Worker, name: str, seed: int) -> dict[str, float]:
+    """Train one network with the package; return what its worker measured."""
+    demo = DEMOS[name]
+    x, y = demo.data()
+    request = {"task": name, "seed": seed, "updates": demo.updates}
+    request |= {"iterations": demo.iterations, "damping": demo.damping}
+    request |= {"x": x.tolist(), "y": y.tolist()}
+    return peer.ask(json.dumps(request))
 
 
-class Package:
-    """The hessianfree package at work in a process of its own."""
-
-    def __init__(self, python: str):
-        self._process = subprocess.Popen(
-            [python, "-m", "peers.hessianfree_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=HERE,
-            env={**os.environ, "MPLBACKEND": "Agg"},
-        )
-
-    def train(self, name: str, seed: int) -> dict[str, float]:
-        """Train one network; return what the worker measured."""
-        demo = DEMOS[name]
-        x, y = demo.data()
-        request = {"task": name, "seed": seed, "updates": demo.updates}
-        request |= {"iterations": demo.iterations, "damping": demo.damping}
-        request |= {"x": x.tolist(), "y": y.tolist()}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"hessianfree ended with {self._process.wait()}")
-        return json.loads(line)
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.communicate()
-
-
-def measure(name: str, repeats: int, peer: Package) -> dict[str, Any]:
+def measure(name: str, repeats: int, peer: Worker) -> dict[str, Any]:
     """Let both train a task with some seeds, in turn."""
     print(f"  {name}", file=sys.stderr, flush=True)
     demo = DEMOS[name]
@@ -132,7 +91,7 @@ def measure(name: str, repeats: int, peer: Package) -> dict[str, Any]:
     ours, theirs = [], []
     for seed in range(repeats):
         ours.append(train(seed))
-        theirs.append(peer.train(name, seed))
+        theirs.append(train_with(peer, name, seed))
 
     def median(found: list[dict[str, float]], key: str) -> float:
         return statistics.median(run[key] for run in found)

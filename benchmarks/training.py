@@ -38,7 +38,7 @@ import numpy as np
 import plain
 from harness import HERE, format_table, save
 from peers import PYTORCH, RATE, TENSORFLOW, THREADS
-from peers.environment import prepare
+from peers.environment import WITH_PYTORCH, prepare
 from peers.problem import Problem
 from peers.process import Peer
 from trained import TRAINED, Trained
@@ -90,7 +90,8 @@ def find_peers(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, str
     pythons = {}
     if arguments.peers is not None:
         folder = arguments.peers or stack.enter_context(tempfile.TemporaryDirectory())
-        pythons.update(dict.fromkeys(PYTORCH, prepare(Path(folder).absolute())))
+        python = prepare(Path(folder).absolute(), *WITH_PYTORCH)
+        pythons.update(dict.fromkeys(PYTORCH, python))
     if arguments.tensorflow is not None:
         pythons.update(dict.fromkeys(TENSORFLOW, arguments.tensorflow))
     return pythons

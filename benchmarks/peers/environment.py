@@ -1,9 +1,10 @@
-"""An environment with the packages that rest on PyTorch, made when it is asked for."""
+"""Environments of other packages, made when they are asked for."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 # The PyTorch that the figures in ``results`` were measured with. Its own index has
@@ -11,15 +12,23 @@ from pathlib import Path
 _TORCH = "torch==2.13.0"
 _CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
 _PACKAGES = ("snntorch==1.0.0", "norse==1.1.0", "spikingjelly==2.0.0")
+WITH_PYTORCH = (
+    # A CPU build counts as newer than the same version of PyPI.
+    ("--retries", "1", "--extra-index-url", _CPU_BUILDS, _TORCH),
+    # The version is named once more, so that nothing else is put in its place.
+    (_TORCH, *_PACKAGES),
+)
 
 
-def prepare(folder: Path) -> str:
-    """Return the interpreter of an environment with the peers.
+def prepare(folder: Path, *installs: Sequence[str]) -> str:
+    """Return the interpreter of an environment with some packages.
 
     Parameters
     ----------
     folder : Path
-        Where the environment is; one that does not exist is made, about 1.5 GB.
+        Where the environment is; one that does not exist is made.
+    *installs : sequence of str
+        Arguments of ``pip install``, which runs once for each.
 
     Raises
     ------
@@ -29,13 +38,11 @@ def prepare(folder: Path) -> str:
     python = folder / "bin" / "python"
     finished = folder / "peers-installed"
     if not finished.exists():
-        print(f"  installing PyTorch and its peers in {folder}", file=sys.stderr)
+        packages = ", ".join(installs[-1])
+        print(f"  installing {packages} in {folder}", file=sys.stderr)
         _call(sys.executable, "-m", "venv", str(folder))
-        install = [str(python), "-m", "pip", "install", "--quiet"]
-        # A CPU build counts as newer than the same version of PyPI.
-        _call(*install, "--retries", "1", "--extra-index-url", _CPU_BUILDS, _TORCH)
-        # The version is named once more, so that nothing else is put in its place.
-        _call(*install, _TORCH, *_PACKAGES)
+        for arguments in installs:
+            _call(str(python), "-m", "pip", "install", "--quiet", *arguments)
         finished.touch()
     return str(python)
 

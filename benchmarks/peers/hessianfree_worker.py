@@ -13,13 +13,10 @@ import json
 import os
 import sys
 import time
-import warnings
 from typing import Any
 
+import hessianfree as hf
 import numpy as np
-
-warnings.simplefilter("ignore")  # np.bool is deprecated in this NumPy
-import hessianfree as hf  # noqa: E402
 
 
 def build(task: str, optimizer: Any, rng: np.random.RandomState) -> Any:
