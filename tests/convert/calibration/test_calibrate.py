@@ -213,11 +213,12 @@ def test_what_cannot_be_scaled_is_left_with_a_warning():
         )
     with pytest.warns(
         UserWarning, match=r"hidden0, hidden1, hidden2: firing rates of LIF"
-    ):
+    ) as caught:
         result = calibrate(
             converter, load().train_images, n_steps=4, voltage="half", **QUICK
         )
     assert not result.scales
+    assert caught[0].filename == __file__  # where calibrate was called
 
 
 @pytest.mark.parametrize("per_channel", [False, True])

@@ -84,6 +84,9 @@ def test_a_fresh_process_gives_the_same(converter, tmp_path):
         "model.keras",
         "parameters.safetensors",
     ]
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert folder.stat().st_mode == plain.stat().st_mode
     np.save(tmp_path / "x.npy", X)
     script = [sys.executable, "-c", SCRIPT, folder, tmp_path / "x.npy"]
     subprocess.run([*map(str, script), str(tmp_path / "y.npy")], check=True)

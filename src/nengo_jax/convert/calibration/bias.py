@@ -11,10 +11,11 @@ accurate spiking neural networks calibration" (ICML 2021).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
+from .records import Settings
 from .trial import Target, Trial
 
 
@@ -22,7 +23,7 @@ def find_shifts(
     trial: Trial,
     target: Target,
     means: Mapping[str, np.ndarray],
-    voltages: Mapping[str, Any],
+    settings: Settings,
 ) -> dict[str, np.ndarray]:
     """Return what to add to the biases, by label.
 
@@ -33,12 +34,12 @@ def find_shifts(
     target : Target
     means : mapping of str to ndarray, shape (channels,)
         Mean activations of the model for the same examples.
-    voltages : mapping of str to float or ndarray
+    settings : Settings
+        With the voltages to start from.
     """
     shifts: dict[str, np.ndarray] = {}
     for part in trial.assembled.parts:
-        values = {"voltages": voltages, "shifts": shifts}
-        found = trial.mean_activations(target, values)
+        found = trial.mean_activations(target, replace(settings, shifts=shifts))
         error = means[part.label] - found[part.label]
         slope = np.broadcast_to(part.slope, error.shape)
         # neurons without a gain take no current

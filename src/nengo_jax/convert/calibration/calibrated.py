@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from ...params.store import FilePath
 from ...simulator import Simulator
 from .checks import check_counts
-from .presentation import Piece, present
+from .presentation import Piece, last_rows, present
 from .readout import Readout
 from .records import Assembled, Effect, Settings
 from .results import read_results
@@ -89,11 +89,8 @@ class Calibrated:
         """How results are read."""
         return self.settings.readout
 
-    @contextmanager
-    def simulator(
-        self, minibatch_size: int = _BATCH, **kwargs: Any
-    ) -> Iterator[Simulator]:
-        """Open a simulator of the network.
+    def simulator(self, minibatch_size: int = _BATCH, **kwargs: Any) -> Simulator:
+        """Return a simulator of the network.
 
         Parameters
         ----------
@@ -102,8 +99,7 @@ class Calibrated:
             As for :class:`nengo_jax.Simulator`.
         """
         options = {"dt": self.dt, "progress_bar": False} | kwargs
-        with Simulator(self.net, minibatch_size=minibatch_size, **options) as sim:
-            yield sim
+        return Simulator(self.net, minibatch_size=minibatch_size, **options)
 
     def predict(
         self, x: Any, n_steps: int | None = None, *, sim: Simulator | None = None
@@ -125,13 +121,8 @@ class Calibrated:
             As ``model.predict`` returns it.
         """
         steps = self._steps(n_steps)
-        results: list[list[np.ndarray]] = [[] for _ in self.assembled.probes]
-        for piece in self._run(self.subject.check(x), steps, sim):
-            if piece.first_step + piece.rows[0].shape[1] == steps:
-                for kept, rows in zip(results, piece.rows, strict=True):
-                    kept.append(rows[:, -1])
-        joined = [np.concatenate(parts) for parts in results]
-        return joined[0] if len(joined) == 1 else joined
+        results = last_rows(self._run(self.subject.check(x), steps, sim), steps)
+        return results[0] if len(results) == 1 else results
 
     def accuracy(
         self,
@@ -168,8 +159,7 @@ class Calibrated:
         for piece in self._run(arrays, steps, sim):
             (rows,) = piece.rows
             wanted = known[piece.first_example :][: len(rows), None]
-            last = piece.first_step + rows.shape[1]
-            right[piece.first_step : last] += hits(rows, wanted).sum(axis=0)
+            right[piece.first_step : piece.stop] += hits(rows, wanted).sum(axis=0)
         return right / len(known)
 
     def error(
@@ -213,8 +203,8 @@ class Calibrated:
             for total, rows, array in zip(squares, piece.rows, wanted, strict=True):
                 target = array[piece.first_example :][: len(rows), None]
                 axes = (0, *range(2, rows.ndim))
-                last = piece.first_step + rows.shape[1]
-                total[piece.first_step : last] += np.sum((rows - target) ** 2, axes)
+                squared = np.sum((rows - target) ** 2, axes)
+                total[piece.first_step : piece.stop] += squared
         sizes = [array.size * variance_of(array) for array in wanted]
         return np.mean(np.sqrt(squares / np.array(sizes)[:, None]), axis=0)
 

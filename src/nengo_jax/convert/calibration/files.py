@@ -65,7 +65,30 @@ def save(calibrated: Calibrated, path: FilePath) -> Path:
         raise FileNotFoundError(
             f"Cannot write {path}: there is no folder {path.parent}. Make it first."
         )
-    record = {
+    arrays = {
+        f"{name}//{label}": np.asarray(value)
+        for name in _ARRAYS
+        for label, value in getattr(settings, name).items()
+        if np.ndim(value)
+    }
+    # a folder in it has the rights of any other folder
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as own:
+        made = Path(own, path.name)
+        made.mkdir()
+        subject.model.save(made / MODEL)
+        text = json.dumps(_record(calibrated, subject), indent=2)
+        (made / RECORD).write_text(text, encoding="utf-8")
+        store.write(made / PARAMETERS, arrays)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(made, path)
+    return path
+
+
+def _record(calibrated: Calibrated, subject: KerasSubject) -> dict[str, Any]:
+    """Return what JSON can hold: all but the model and the arrays."""
+    settings = calibrated.settings
+    return {
         "format": _FORMAT,
         "format_version": _FORMAT_VERSION,
         "nengo_jax": version,
@@ -89,23 +112,6 @@ def save(calibrated: Calibrated, path: FilePath) -> Path:
             for name in _ARRAYS
         },
     }
-    arrays = {
-        f"{name}//{label}": np.asarray(value)
-        for name in _ARRAYS
-        for label, value in getattr(settings, name).items()
-        if np.ndim(value)
-    }
-    made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        subject.model.save(made / MODEL)
-        (made / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
-        store.write(made / PARAMETERS, arrays)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(made, path)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return path
 
 
 def load(

@@ -45,7 +45,7 @@ class KerasSubject(Subject):
     options: Options
     table: Table = field(default_factory=lambda: TABLE)
     seed: int = 0
-    finals: Finals = field(default_factory=Finals)
+    finals: Finals = field(init=False, default_factory=Finals)
 
     def __post_init__(self) -> None:
         """Find the functions that are applied to results."""
@@ -62,13 +62,13 @@ class KerasSubject(Subject):
         probes = [converter.outputs[tensor] for tensor in model.outputs]
         ends = {probe.target for probe in probes}
         found = (_part(converted, ends) for converted in converter.calls)
-        makers = {c.obj: self.finals.functions.get(key_of(c)) for c in converter.calls}
+        finals = {c.obj: self.finals.functions.get(key_of(c)) for c in converter.calls}
         assembled = Assembled(
             converter.net,
             [converter.inputs[tensor] for tensor in model.inputs],
             probes,
             [part for part in found if part is not None],
-            [makers.get(probe.target) for probe in probes],
+            [finals.get(probe.target) for probe in probes],
             [tuple(tensor.shape[1:]) or (1,) for tensor in model.outputs],
             converter.inputs,
             converter.outputs,

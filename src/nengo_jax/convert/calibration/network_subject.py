@@ -128,9 +128,8 @@ class NetworkSubject(Subject):
                     f"{', '.join(map(str, data))})"
                 )
             data = [data[node] for node in self.given]
-        arrays = [np.asarray(a) for a in (data if len(self.given) > 1 else [data])]
-        if len(self.given) == 1 and isinstance(data, list) and len(data) == 1:
-            arrays = [np.asarray(data[0])]
+        several = isinstance(data, (list, tuple)) and len(data) == len(self.given)
+        arrays = [np.asarray(array) for array in (data if several else [data])]
         check_arrays(arrays, [(None, node.size_out) for node in self.given])
         return arrays
 
@@ -164,9 +163,9 @@ class NetworkSubject(Subject):
                 averaged = max(counted - piece.first_example, 0)
                 for total, rows in zip(totals, piece.rows[offset:], strict=True):
                     total += rows[:averaged].sum(axis=(0, 1))
-                if piece.first_step + piece.rows[0].shape[1] == self.n_steps:
+                if piece.stop == self.n_steps:
                     for kept, rows in zip(last, piece.rows, strict=True):
-                        kept.append(rows[:, -1])
+                        kept.append(rows[:, -1].copy())
         final = [np.concatenate(parts) for parts in last]
         labels = [part.label for part in assembled.parts]
         return Reference(

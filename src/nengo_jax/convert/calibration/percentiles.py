@@ -13,7 +13,7 @@ from jax import Array
 BINS = 2048
 
 
-def count_values(values: Array, limits: Array, weights: Array) -> Array:
+def count_values(values: Array, limits: Array, counted: Array) -> Array:
     """Count values in bins.
 
     Parameters
@@ -22,8 +22,8 @@ def count_values(values: Array, limits: Array, weights: Array) -> Array:
         What is negative counts as zero.
     limits : Array, shape (channels,) or (1,)
         Upper edges: one for each channel, or one for all of them together.
-    weights : Array of int, shape (n,)
-        0 for values that do not count.
+    counted : Array of bool, shape (n,)
+        False for values that do not count.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def count_values(values: Array, limits: Array, weights: Array) -> Array:
     places = jnp.clip(jnp.ceil(share * BINS) - 1, 0, BINS - 1).astype(jnp.int32)
     rows = jnp.arange(values.shape[1], dtype=jnp.int32) % groups
     places = places + jnp.broadcast_to(rows * BINS, places.shape)
-    ones = jnp.broadcast_to(weights[:, None].astype(jnp.int32), places.shape)
+    ones = jnp.broadcast_to(counted[:, None].astype(jnp.int32), places.shape)
     counts = jnp.zeros(groups * BINS, jnp.int32).at[places].add(ones)
     return counts.reshape(groups, BINS)
 

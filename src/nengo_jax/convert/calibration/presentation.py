@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,11 @@ class Piece(NamedTuple):
     first_step: int
     rows: list[np.ndarray]
 
+    @property
+    def stop(self) -> int:
+        """Number of the step that follows."""
+        return self.first_step + self.rows[0].shape[1]
+
 
 def present(
     sim: Simulator,
@@ -41,6 +46,7 @@ def present(
     *,
     held: Mapping[Node, np.ndarray] | None = None,
     voltages: Mapping[Neurons, Any] | None = None,
+    steps: int | None = None,
 ) -> Iterator[Piece]:
     """Present each example for a number of steps, from the initial state on.
 
@@ -57,6 +63,8 @@ def present(
         Values of other nodes, for all examples.
     voltages : mapping of Neurons to float or ndarray, or None
         Initial voltages in place of those of the network.
+    steps : int or None
+        Of a piece; None: as many as can well be held.
 
     Yields
     ------
@@ -64,8 +72,10 @@ def present(
     """
     batch = sim.minibatch_size or 1
     held = {} if held is None else held
-    sizes = [node.size_out for node in (*nodes, *held)]
-    steps = _piece(batch * sum([*sizes, *(probe.size_in for probe in probes)]), n_steps)
+    if steps is None:
+        sizes = [node.size_out for node in (*nodes, *held)]
+        sizes += [probe.size_in for probe in probes]
+        steps = _piece(batch * sum(sizes), n_steps)
     for first in range(0, len(arrays[0]), batch):
         sim.reset(include_trainable=False)
         assert sim.signals is not None
@@ -85,6 +95,16 @@ def present(
             rows = [sim.data[probe][:count] for probe in probes]
             sim.clear_probes()
             yield Piece(first, start, rows)
+
+
+def last_rows(pieces: Iterable[Piece], n_steps: int) -> list[np.ndarray]:
+    """Return what was recorded in the last step, for each probe and all examples."""
+    kept = [
+        [rows[:, -1].copy() for rows in piece.rows]  # a view would hold all steps
+        for piece in pieces
+        if piece.stop == n_steps
+    ]
+    return [np.concatenate(parts) for parts in zip(*kept, strict=True)]
 
 
 def _piece(size: int, n_steps: int) -> int:

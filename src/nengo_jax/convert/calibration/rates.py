@@ -101,6 +101,6 @@ def choose_scales(
             f"{', '.join(left)}: firing rates of {kinds} are not proportional to the "
             "current, so they are not scaled. Rectified linear neurons can be: "
             "swap_activations={'relu': nengo.SpikingRectifiedLinear()}.",
-            stacklevel=5,
+            stacklevel=4,  # the call of calibrate
         )
     return scales

@@ -75,7 +75,11 @@ def measure_model(
     variables = [variable.value for variable in functional.variables]
     batches = list(_batches(arrays, mean_examples))
     with usual_promotion():
-        first = jax.jit(lambda *given: _moments(*respond(*given), *given[2:]))
+        first = jax.jit(
+            lambda variables, arrays, *counts: _moments(
+                *respond(variables, arrays), *counts
+            )
+        )
         moments = [first(variables, *batch) for batch in batches]
         largest = {n: np.max([m[1][n] for m in moments], axis=0) for n in labels}
         limits = {
@@ -83,9 +87,11 @@ def measure_model(
             for name, value in largest.items()
         }
         second = jax.jit(
-            lambda limits, *given: {
-                name: count_values(value, limits[name], _weights(value, given))
-                for name, value in respond(*given)[1].items()
+            lambda limits, variables, arrays, count, _: {
+                name: count_values(
+                    value, limits[name], _belong(value, len(arrays[0]), count)
+                )
+                for name, value in respond(variables, arrays)[1].items()
             }
         )
         counts = [second(limits, variables, *batch) for batch in batches]
@@ -124,11 +130,9 @@ def _batches(arrays: Sequence[np.ndarray], mean_examples: int) -> Any:
         )
 
 
-def _weights(values: Array, given: tuple) -> Array:
-    """1 for rows of examples that count, 0 for those that fill up the batch."""
-    size = len(given[1][0])
-    counts = jnp.arange(size) < given[2]
-    return jnp.repeat(counts, values.shape[0] // size).astype(jnp.int32)
+def _belong(values: Array, size: int, count: Array) -> Array:
+    """Whether rows are those of the first examples of a batch, whose size is given."""
+    return jnp.repeat(jnp.arange(size) < count, len(values) // size)
 
 
 def _moments(
@@ -138,7 +142,7 @@ def _moments(
     size = outputs[0].shape[0]
 
     def chosen(value: Array, number: Array) -> Array:
-        return jnp.repeat(jnp.arange(size) < number, len(value) // size)[:, None]
+        return _belong(value, size, number)[:, None]
 
     return (
         outputs,
@@ -162,7 +166,7 @@ def _responder(
     Activations have shape (examples and positions, channels).
     """
 
-    def respond(variables: list[Any], arrays: list[Any], *counts: Any) -> Any:
+    def respond(variables: list[Any], arrays: list[Any]) -> Any:
         mapping = list(zip(functional.variables, variables, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             given = keras.tree.pack_sequence_as(functional.input, arrays)

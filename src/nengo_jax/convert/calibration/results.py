@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -41,14 +40,26 @@ def read_results(
         ]
         carried = [rest for _, rest in found]
         rows = [
-            _apply(values, final, shape)
+            apply_final(values, final, shape)
             for (values, _), final, shape in zip(found, finals, shapes, strict=True)
         ]
         yield piece._replace(rows=rows)
 
 
-def _apply(rows: np.ndarray, final: Final, shape: tuple[int, ...]) -> Any:
-    """Give results their shape, and apply the last activation of the model."""
+def apply_final(rows: np.ndarray, final: Final, shape: tuple[int, ...]) -> np.ndarray:
+    """Give results their shape, and apply the last activation of the model.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (examples, steps, size)
+    final : callable or None
+    shape : tuple of int
+        Of the result for one example.
+
+    Returns
+    -------
+    ndarray, shape (examples, steps, *shape)
+    """
     values = rows.reshape(-1, *shape)
     if final is not None:
         with usual_promotion():

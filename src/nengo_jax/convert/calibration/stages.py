@@ -103,7 +103,7 @@ class Run:
         if not self.measures.measure:
             return None
         with open_trial(assembled, self.measures.dt, self._batch) as trial:
-            return trial.score(self.target, settings.readout, {})[1]
+            return trial.score(self.target, Settings(readout=settings.readout))[1]
 
     def _after(
         self,
@@ -156,8 +156,7 @@ class Run:
             def score(settings: Settings) -> tuple[float, float] | tuple[None, None]:
                 if not measures.measure:
                     return None, None
-                values = {"voltages": settings.voltages, "shifts": settings.shifts}
-                return trial.score(target, settings.readout, values)
+                return trial.score(target, settings)
 
             last, result = score(settings)
             if measures.scale:
@@ -167,7 +166,7 @@ class Run:
                 last, result = score(settings)
                 progress = self._after(progress, "voltages", result, settings)
             if measures.bias:
-                shifts = find_shifts(trial, target, self.reference.means, voltages)
+                shifts = find_shifts(trial, target, self.reference.means, settings)
                 settings = replace(settings, shifts=shifts)
                 last, result = score(settings)
                 progress = self._after(progress, "bias", result, settings)

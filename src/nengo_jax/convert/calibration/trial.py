@@ -5,10 +5,9 @@ Both are values that a simulation starts from, so trying others compiles nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import nengo
 import numpy as np
@@ -16,9 +15,9 @@ from nengo import Probe
 
 from ...simulator import Simulator
 from .assemble import add_mean, has_voltage
-from .presentation import present
+from .presentation import Piece, last_rows, present
 from .readout import LAST, Readout
-from .records import ACCURACY, ERROR, Assembled
+from .records import ACCURACY, ERROR, Assembled, Settings
 from .results import read_results
 from .scores import hits, normalised_error
 
@@ -77,19 +76,19 @@ class Trial:
     means: dict[str, Probe]
 
     def _present(
-        self, target: Target, probes: Sequence[Probe], values: Mapping[str, Any]
-    ) -> Any:
-        parts = {part.label: part for part in self.assembled.parts}
-        shifts = values.get("shifts", {})
+        self, target: Target, probes: Sequence[Probe], settings: Settings
+    ) -> Iterator[Piece]:
         held = {
-            node: np.asarray(shifts[label])
+            node: np.asarray(settings.shifts[label])
             for label, node in self.assembled.shifts.items()
-            if label in shifts
+            if label in settings.shifts
         }
         voltages = {
-            parts[label].neurons: voltage
-            for label, voltage in values.get("voltages", {}).items()
-            if has_voltage(parts[label])
+            part.neurons: settings.voltages[part.label]
+            for part in self.assembled.parts
+            if part.neurons is not None
+            and part.label in settings.voltages
+            and has_voltage(part)
         }
         return present(
             self.sim,
@@ -102,41 +101,41 @@ class Trial:
         )
 
     def mean_activations(
-        self, target: Target, values: Mapping[str, Any]
+        self, target: Target, settings: Settings
     ) -> dict[str, np.ndarray]:
         """Return the mean of each channel of each part, over examples and steps.
 
         Parameters
         ----------
         target : Target
-        values : mapping
-            "voltages" and "shifts" by label.
+        settings : Settings
+            Voltages and shifts that replace those of the network.
         """
         totals = dict.fromkeys(self.means, 0.0)
-        for piece in self._present(target, list(self.means.values()), values):
+        for piece in self._present(target, list(self.means.values()), settings):
             for label, rows in zip(self.means, piece.rows, strict=True):
                 totals[label] = totals[label] + rows.sum(axis=(0, 1))
         count = len(target.arrays[0]) * target.n_steps
         return {label: np.asarray(total) / count for label, total in totals.items()}
 
-    def score(
-        self, target: Target, readout: Readout, values: Mapping[str, Any]
-    ) -> tuple[float, float]:
-        """Return scores after the last step, read in two ways: last and as wanted."""
+    def score(self, target: Target, settings: Settings) -> tuple[float, float]:
+        """Return scores after the last step, read in two ways: last and as wanted.
+
+        Parameters
+        ----------
+        target : Target
+        settings : Settings
+            The readout; voltages and shifts that replace those of the network.
+        """
         probes, count = self.assembled.probes, len(self.assembled.probes)
         pieces = read_results(
-            self._present(target, [*self.raw, *probes], values),
-            [Readout(LAST)] * count + [readout] * count,
+            self._present(target, [*self.raw, *probes], settings),
+            [Readout(LAST)] * count + [settings.readout] * count,
             self.assembled.finals * 2,
             self.assembled.shapes * 2,
         )
-        results: list[list[np.ndarray]] = [[] for _ in range(2 * count)]
-        for piece in pieces:
-            if piece.first_step + piece.rows[0].shape[1] == target.n_steps:
-                for kept, rows in zip(results, piece.rows, strict=True):
-                    kept.append(rows[:, -1])
-        joined = [np.concatenate(parts) for parts in results]
-        return _score(joined[:count], target), _score(joined[count:], target)
+        results = last_rows(pieces, target.n_steps)
+        return _score(results[:count], target), _score(results[count:], target)
 
 
 def _score(results: list[np.ndarray], target: Target) -> float:
