@@ -151,7 +151,7 @@ def test_only_declared_dependencies(path):
     if unit_of(path) == "callbacks":
         declared |= {"matplotlib", "tensorboard"}  # the extra [tensorboard]
     if unit_of(path) == "convert":
-        declared |= {"matplotlib"}  # the extra [report]
+        declared |= {"matplotlib"}  # the extra [demo]
     if unit_of(path) == "nir":
         declared |= {"nir"}  # the extra of the same name
     if unit_of(path) == "plants":

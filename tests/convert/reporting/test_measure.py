@@ -121,7 +121,7 @@ def test_pieces_do_not_matter(monkeypatch):
             made.append((self.batch, self.chunk))
 
     monkeypatch.setattr("nengo_jax.convert.reporting.watch._SAMPLES", 500)
-    monkeypatch.setattr("nengo_jax.convert.reporting.watch.Watch", Small)
+    monkeypatch.setattr("nengo_jax.convert.reporting.measure.Watch", Small)
     pieces = report(converter, inputs(7), n_steps=20)
     assert made[0][0] < 7
     assert made[0][1] < 20

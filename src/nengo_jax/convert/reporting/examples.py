@@ -76,13 +76,7 @@ def check_examples(model: Any, data: Any, labels: Any) -> Examples:
         If something does not fit the model.
     """
     functional = functional_of(model)
-    try:
-        inputs = check_data(model, data)
-    except ValueError as error:
-        raise ValueError(str(error).replace("example_data", "data")) from None
-    for array in inputs:
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError("data contains values that are not finite")
+    inputs = check_data(model, data, "data")
     with usual_promotion():
         results = functional.predict(
             keras.tree.pack_sequence_as(functional.input, inputs),

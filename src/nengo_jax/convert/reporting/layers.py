@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import nengo
 import numpy as np
-from nengo.neurons import NeuronType, RatesToSpikesNeuronType
+from nengo import Node
+from nengo.ensemble import Neurons
+from nengo.neurons import NeuronType
 
-from ...neurons import BoundedReLU
 from ..objects import per_element
 from ..records import Converted
-from ..scaling import is_homogeneous
+from ..scaling import keeps_result
 from .activity import Activity
 from .histogram import Histogram
 from .records import Population
@@ -35,14 +36,15 @@ class LayerStatistics:
         self.converted = converted
         self.compared = compared
         self.squares = np.zeros(2)
+        neurons = converted.neurons
         self._neurons = (
             None
-            if converted.neurons is None
-            else _NeuronStatistics(converted, dt, n_steps)
+            if neurons is None
+            else _NeuronStatistics(converted, neurons, dt, n_steps)
         )
 
     @property
-    def target(self):
+    def target(self) -> Node | Neurons:
         """What has to be watched: the population, or the node that gives the output."""
         neurons = self.converted.neurons
         return self.converted.obj if neurons is None else neurons
@@ -86,10 +88,9 @@ class LayerStatistics:
 class _NeuronStatistics:
     """The same for the neurons of a layer."""
 
-    def __init__(self, converted: Converted, dt: float, n_steps: int):
-        ensemble = converted.neurons.ensemble  # type: ignore[union-attr]
-        self.kind = ensemble.neuron_type
-        self.size = ensemble.n_neurons
+    def __init__(self, converted: Converted, neurons: Neurons, dt: float, n_steps: int):
+        self.kind = neurons.ensemble.neuron_type
+        self.size = neurons.size_out
         self.scale = np.atleast_1d(converted.scale)
         self.channel_scale = (
             per_element(self.scale, converted.shape, converted.channel_axis)
@@ -173,12 +174,11 @@ class _NeuronStatistics:
 
 def can_scale(kind: NeuronType) -> bool:
     """Whether rates can be scaled and give the same; bounds are scaled as well."""
-    base = kind.base_type if isinstance(kind, RatesToSpikesNeuronType) else kind
-    return is_homogeneous(kind) or isinstance(base, BoundedReLU)
+    return keeps_result(kind, 1.0)
 
 
 def limit_of(kind: NeuronType, dt: float) -> float | None:
-    """Return the highest rate in Hz of a neuron that spikes once in a step at most."""
+    """Return the highest rate in Hz of LIF and Izhikevich neurons; else None."""
     if isinstance(kind, nengo.LIF):
         return 1 / max(float(kind.tau_ref), dt)
     if isinstance(kind, nengo.Izhikevich):

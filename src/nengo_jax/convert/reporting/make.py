@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 from ...checks import check_clock
 from ..calibration import Calibrated
+from ..calibration.checks import check_counts
 from ..converter import Converter
 from ..graph import functional_of
 from .examples import check_examples
@@ -32,8 +32,8 @@ def report(
     """Measure a converted network on examples, and say what is wrong with it.
 
     Each example is presented for ``n_steps`` to a network in its initial state. Spikes
-    of all layers are looked at, in pieces, so the memory does not depend on the number
-    of examples and steps. The network and the model are not changed.
+    of all layers are looked at in pieces, and only those of the first example are kept.
+    The network and the model are not changed.
 
     Parameters
     ----------
@@ -106,9 +106,7 @@ def _check(
     if calibrated:
         n_steps = converted.n_steps if n_steps is None else n_steps
         dt = converted.dt if dt is None else dt
-    whole = isinstance(n_steps, Integral) and not isinstance(n_steps, bool)
-    if not whole or n_steps < 1:
-        raise ValueError(f"n_steps must be a whole number from 1 on (got {n_steps!r})")
+    check_counts(1, n_steps=n_steps)
     if readout is not None and readout not in READOUTS:
         raise ValueError(
             f"readout must be one of {', '.join(READOUTS)} (got {readout!r})"

@@ -1,9 +1,13 @@
-"""Measures a converted network on examples: one pass, in memory that does not grow."""
+"""Measures a converted network on examples, in one pass.
+
+Of the layers, spikes are added up piece by piece and not kept.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +27,7 @@ from .records import LayerReport, Population, Raster, Report
 from .reference import make_reference
 from .scoring import Scorer
 from .spikes import choose_raster
-from .watch import Watch, watching
+from .watch import Watch
 
 _NORMALISING = ("Rescaling", "Normalization")
 
@@ -82,25 +86,15 @@ def measure(
     ]
     shape = tuple(functional_of(converter.model).outputs[0].shape[1:])
     scorer = Scorer(examples, n_steps, network.final, shape, network.start)
+    targets = list(dict.fromkeys(s.target for s in statistics))
+    flat = [array.reshape(len(array), -1) for array in examples.inputs]
     with (
-        watching(
-            network.net,
-            list(dict.fromkeys(s.target for s in statistics)),
-            dt,
-            n_steps,
-            len(examples),
-            seed,
-        ) as watch,
-        _watch_reference(reference, watch.batch, seed) as exact,
+        closing(Watch(network.net, targets, dt, n_steps, len(examples), seed)) as watch,
+        closing(_watch_reference(reference, watch.batch, seed)) as exact,
     ):
         rasters: tuple[Raster, ...] = ()
         for start in range(0, len(examples), watch.batch):
-            arrays = [
-                array[start : start + watch.batch].reshape(
-                    len(array[start : start + watch.batch]), -1
-                )
-                for array in examples.inputs
-            ]
+            arrays = [array[start : start + watch.batch] for array in flat]
             wanted = _activations(exact, reference, arrays)
             activities, outputs, spikes = _run(
                 watch, network, statistics, arrays, keep=start == 0
@@ -168,12 +162,12 @@ def _kind(call: Converted) -> str:
     return type(call.layer).__name__
 
 
-def _watch_reference(reference: dict[str, Any], batch: int, seed: int) -> Any:
+def _watch_reference(reference: dict[str, Any], batch: int, seed: int) -> Watch:
     converter, _ = next(iter(reference.values()))
     targets = dict.fromkeys(call.obj for _, call in reference.values())
     with warnings.catch_warnings():  # about what runs in Python, as the user knows
         warnings.simplefilter("ignore", UserWarning)
-        return watching(converter.net, list(targets), 0.001, 1, batch, seed)
+        return Watch(converter.net, list(targets), 0.001, 1, batch, seed)
 
 
 def _activations(
@@ -181,12 +175,9 @@ def _activations(
 ) -> dict[str, np.ndarray]:
     """Return the activations of the Keras model for a batch, by label."""
     converter, _ = next(iter(reference.values()))
-    parts = []
-    for start in range(0, len(arrays[0]), watch.batch):
-        nodes = _by_node(converter, [a[start : start + watch.batch] for a in arrays])
-        parts.extend(watch.run(nodes))
+    batches = list(watch.run(_by_node(converter, arrays)))
     return {
-        label: np.concatenate([part[call.obj][:, 0] for part in parts])
+        label: np.concatenate([seen[call.obj][:, 0] for seen in batches])
         for label, (_, call) in reference.items()
     }
 

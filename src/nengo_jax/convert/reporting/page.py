@@ -84,9 +84,7 @@ def _exact(share: float) -> str:
     return f"{share:.1%}"
 
 
-def _value(report: Report, value: float | None) -> str:
-    if value is None:
-        return "n/a"
+def _value(report: Report, value: float) -> str:
     return _exact(value) if report.task == CLASSIFICATION else number(value)
 
 
@@ -98,16 +96,15 @@ def _head(report: Report) -> str:
             if report.task == CLASSIFICATION
             else "distance from Keras"
         )
-    facts = [("", f"Spiking network: {what}", _value(report, report.score))]
+    facts = {f"Spiking network: {what}": _value(report, report.score)}
     if report.ann_score is not None:
-        facts.append(("", f"Keras model: {what}", _value(report, report.ann_score)))
-    steps = f"{milliseconds(report.seconds)}"
-    facts.append(("", f"Presentation, {report.n_steps} steps", steps))
-    facts.append(("", "Examples", str(report.n_examples)))
+        facts[f"Keras model: {what}"] = _value(report, report.ann_score)
+    facts[f"Presentation, {report.n_steps} steps"] = milliseconds(report.seconds)
+    facts["Examples"] = str(report.n_examples)
     cells = "".join(
         f"<div{' class=main' if not place else ''}><dt>{escape(name)}</dt>"
         f"<dd>{escape(value)}</dd></div>"
-        for place, (_, name, value) in enumerate(facts)
+        for place, (name, value) in enumerate(facts.items())
     )
     return (
         '<header><p class="kicker">Conversion report</p>'

@@ -74,8 +74,8 @@ class Population:
     start : tuple of float, or None
         Smallest and largest initial voltage; None if there is none.
     limit : float or None
-        Highest rate in Hz that a neuron can have; None if it can spike several times in
-        a step.
+        Highest rate in Hz that LIF or Izhikevich neurons can have; None for others,
+        most of which can spike several times in a step.
     rates, wanted : Distribution
         Firing rates, and those that would give the activations of the Keras model, over
         pairs. Of neurons that do not spike, output over amplitude.
@@ -345,7 +345,7 @@ class Report:
         return (1.0 if self.ann_score is None else self.ann_score) - self.score
 
     def curve(self, readout: str) -> Score:
-        """Return the scores of a readout: ``last``, ``mean`` or ``late``."""
+        """Return the scores of a readout, by its name as in :class:`Score`."""
         return next(score for score in self.scores if score.readout == readout)
 
     def layer(self, label: str) -> LayerReport:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...families.keras_layer import usual_promotion
+from ..calibration.results import apply_final
 from .examples import Examples
 from .records import CLASSIFICATION, Score
 
@@ -68,9 +68,9 @@ class Scorer:
         self,
         examples: Examples,
         n_steps: int,
-        final: Callable[[Any], Any] | None = None,
-        shape: tuple[int, ...] = (-1,),
-        start: int = 0,
+        final: Callable[[Any], Any] | None,
+        shape: tuple[int, ...],
+        start: int,
     ):
         self._examples = examples
         self._final, self._shape, self._start = final, shape, start
@@ -116,9 +116,7 @@ class Scorer:
     def _finish(self, values: np.ndarray) -> np.ndarray:
         if self._final is None:
             return values
-        with usual_promotion():
-            shaped = values.reshape(-1, *self._shape).astype(np.float32)
-            return np.asarray(self._final(shaped)).reshape(values.shape)
+        return apply_final(values, self._final, self._shape).reshape(values.shape)
 
     def _reference(self, expected: np.ndarray) -> np.ndarray:
         if self._examples.task == CLASSIFICATION:

@@ -7,7 +7,6 @@ it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import nengo
@@ -16,6 +15,7 @@ from nengo import Node, Probe
 from nengo.builder import Model
 
 from ...simulator import Simulator
+from ..calibration.presentation import present
 
 _SAMPLES = 2**23  # numbers that may be recorded at a time
 _MOST_EXAMPLES = 64
@@ -83,52 +83,33 @@ class Watch:
         return np.asarray(signals["voltage"].initial_value)
 
     def run(self, inputs: Mapping[Node, np.ndarray]) -> Iterator[dict[Any, np.ndarray]]:
-        """Run one batch from the beginning, piece by piece.
+        """Run examples from the beginning, batch by batch and piece by piece.
 
         Parameters
         ----------
-        inputs : dict of Node to ndarray, shape (batch, size)
-            Held for all steps. Of fewer examples, the first one fills up.
+        inputs : dict of Node to ndarray, shape (examples, size)
+            Held for all steps.
 
         Yields
         ------
         dict of Node, Neurons or Probe to ndarray, shape (examples, steps, size)
             What the watched objects and the probes of the network give.
         """
-        count = len(next(iter(inputs.values())))
-        rows = np.arange(self.batch)
-        rows[count:] = 0
-        sim = self.sim
-        sim.reset()
-        done = 0
-        while done < self.n_steps:
-            steps = min(self.chunk, self.n_steps - done)
-            data = {
-                node: np.broadcast_to(
-                    array[rows, None], (self.batch, steps, array.shape[1])
-                )
-                for node, array in inputs.items()
-            }
-            sim.run_steps(steps, data)
-            seen = {t: sim.data[probe][:count] for t, probe in self._probes.items()}
-            seen |= {probe: sim.data[probe][:count] for probe in self._given}
-            sim.clear_probes()
-            yield seen
-            done += steps
+        watched = {**self._probes, **{probe: probe for probe in self._given}}
+        pieces = present(
+            self.sim,
+            list(inputs),
+            list(inputs.values()),
+            list(watched.values()),
+            self.n_steps,
+            steps=self.chunk,
+        )
+        for piece in pieces:
+            yield dict(zip(watched, piece.rows, strict=True))
 
     def close(self) -> None:
         """End the simulation."""
         self.sim.close()
-
-
-@contextmanager
-def watching(*arguments: Any) -> Iterator[Watch]:
-    """Make a :class:`Watch` and close it in the end."""
-    watch = Watch(*arguments)
-    try:
-        yield watch
-    finally:
-        watch.close()
 
 
 def _watch(model: Model, target: Any, seed: int) -> Probe:

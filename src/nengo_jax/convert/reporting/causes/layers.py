@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..records import Finding, LayerReport, Report
-from .words import listed, milliseconds, number, percent
+from .words import also, listed, milliseconds, number, percent
 
 _ERROR = 0.1
 _JUMP = 1.2  # times the error of the inputs
@@ -32,13 +32,12 @@ def max_pooling(report: Report) -> Finding | None:
         return None
     layer = chosen[0]
     wrong = "" if layer.error is None else f" It is wrong by {percent(layer.error)}."
-    also = f" The same goes for {listed(_labels(chosen)[1:])}." if chosen[1:] else ""
     return Finding(
         "max_pooling",
         _labels(chosen),
         f"Layer {layer.label} takes the maximum in each step, which is a spike as soon "
         "as any of its inputs spikes: it adds rates up where it should take the "
-        f"largest.{wrong}{also}",
+        f"largest.{wrong}" + also(_labels(chosen)[1:]),
         "Convert with max_to_avg_pool=True, and train the model with average pooling. "
         "A synapse before the layer makes the maximum meaningful, too.",
         ({"max_to_avg_pool": True}, {"synapse": synapse_for(report)}),
@@ -106,13 +105,12 @@ def unevenness(report: Report) -> Finding | None:
     layer = chosen[0]
     share = layer.population.spurious if layer.population else 0.0
     synapse = synapse_for(report)
-    also = f" The same goes for {listed(_labels(chosen)[1:])}." if chosen[1:] else ""
     return Finding(
         "unevenness",
         _labels(chosen),
         f"Spikes reach layer {layer.label} one by one, so its current fluctuates, and "
         "neurons that should be silent fire at its peaks: they give "
-        f"{percent(share)} of its spikes.{also}",
+        f"{percent(share)} of its spikes." + also(_labels(chosen)[1:]),
         f"Filter the spikes: synapse={number(synapse)} "
         f"({milliseconds(synapse)}). Higher firing rates in the layers before help, "
         "too.",

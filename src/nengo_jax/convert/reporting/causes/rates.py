@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..records import Finding, LayerReport, Population, Report
 from .words import (
+    also,
     hertz,
     listed,
     milliseconds,
@@ -115,14 +116,14 @@ def rates_too_low(report: Report) -> Finding | None:
         if neurons.scale == (1.0, 1.0)
         else ""
     )
-    also = f" The same goes for {listed(_labels(chosen)[1:])}." if chosen[1:] else ""
     remedy, changes = _more_spikes(report, chosen)
     return Finding(
         "rates_too_low",
         _labels(chosen),
         f"Layer {layer.label} fires at most {hertz(high)}; one spike takes "
         f"{milliseconds(1 / high)}; you present {milliseconds(report.seconds)}. "
-        f"{percent(neurons.missed)} of its active neurons never spike.{unscaled}{also}",
+        f"{percent(neurons.missed)} of its active neurons never spike.{unscaled}"
+        + also(_labels(chosen)[1:]),
         remedy,
         changes,
     )
@@ -142,14 +143,14 @@ def quantisation(report: Report) -> Finding | None:
         return None
     layer, neurons = chosen[0]
     spikes = neurons.wanted.high * report.seconds
-    also = f" The same goes for {listed(_labels(chosen)[1:])}." if chosen[1:] else ""
     remedy, changes = _more_spikes(report, chosen)
     return Finding(
         "quantisation",
         _labels(chosen),
         f"In {milliseconds(report.seconds)} even the most active neurons of layer "
         f"{layer.label} spike only {number(spikes)} times, so activations are rounded "
-        f"to steps of {percent(1 / spikes)} of the largest one.{also}",
+        f"to steps of {percent(1 / spikes)} of the largest one."
+        + also(_labels(chosen)[1:]),
         remedy,
         changes,
     )
@@ -166,13 +167,13 @@ def clipping(report: Report) -> Finding | None:
         for layer, neurons in chosen
         if neurons.limit is not None
     }
-    also = f" So do {listed(_labels(chosen)[1:])}." if chosen[1:] else ""
+    others = f" So do {listed(_labels(chosen)[1:])}." if chosen[1:] else ""
     return Finding(
         "clipping",
         _labels(chosen),
         f"Layer {layer.label} needs rates of up to {hertz(neurons.wanted.high)}, but "
         f"its {neurons.neurons} neurons reach {hertz(neurons.limit or 0)} at most: "
-        f"{percent(neurons.clipped)} of the active ones are cut off.{also}",
+        f"{percent(neurons.clipped)} of the active ones are cut off.{others}",
         f"Scale its firing rates by {number(factors[layer.label])} "
         "(scale_firing_rates), or use nengo.SpikingRectifiedLinear, which can spike "
         "several times in a step.",

@@ -39,6 +39,11 @@ def listed(labels: Sequence[str]) -> str:
     return " and ".join([", ".join(named[:-1]), named[-1]]) if named[1:] else named[0]
 
 
+def also(labels: Sequence[str]) -> str:
+    """Say that something goes for other layers, too, if there are any."""
+    return f" The same goes for {listed(labels)}." if labels else ""
+
+
 def rounded_up(value: float) -> float:
     """Round up to two digits, so that the number is easy to type."""
     if value <= 0 or not math.isfinite(value):
