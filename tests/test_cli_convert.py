@@ -151,6 +151,25 @@ def test_max_pooling_and_softmax(files, capsys):
     assert "pooling (MaxPooling1D) cannot be converted" in error
 
 
+def test_all_kinds_of_rectified_linear_units_spike(files, capsys):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(4, activation="relu", name="plain"),
+            layers.ReLU(max_value=6, negative_slope=0.1, name="bounded"),
+            layers.LeakyReLU(negative_slope=0.2, name="leaky"),
+            layers.Dense(CLASSES, name="answer"),
+        ]
+    )
+    model.save("points.keras")
+    assert run("--steps", "5", "--json", "out.json") == 0
+    assert "Values, not spikes" not in capsys.readouterr().out
+    found = json.loads(Path("out.json").read_text(encoding="utf-8"))["layers"]
+    spiking = [x["population"]["spiking"] for x in found if x["population"]]
+    assert spiking == [True, True, True]
+
+
 # -- bad input
 
 

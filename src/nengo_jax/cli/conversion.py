@@ -65,17 +65,12 @@ def convert_model(model: Any, arguments: argparse.Namespace) -> Converter:
 
 def _swaps(plain: Converter, neurons: str) -> dict[Any, Any]:
     """Choose spiking neurons for those of a network that has rectified linear ones."""
-    from ..neurons import BoundedReLU, LeakyReLU, SpikingLeakyReLU
+    from ..convert.calibration.procedure import spiking_forms
 
-    swaps = {}
-    for kind in {ensemble.neuron_type for ensemble in plain.net.all_ensembles}:
-        if type(kind) is nengo.RectifiedLinear:
-            swaps[kind] = NEURONS[neurons]()
-        elif isinstance(kind, LeakyReLU):
-            swaps[kind] = SpikingLeakyReLU(kind.negative_slope)
-        elif isinstance(kind, BoundedReLU) and kind.negative_slope == 0:
-            swaps[kind] = nengo.RegularSpiking(kind)
-    return swaps
+    return {
+        kind: NEURONS[neurons]() if type(kind) is nengo.RectifiedLinear else form
+        for kind, form in spiking_forms(plain).items()
+    }
 
 
 def _check_spiking(converter: Converter) -> None:
@@ -104,12 +99,15 @@ def calibrate_network(
 
     try:
         found = check_examples(converter.model, fitting.inputs, fitting.labels)
-        single = len(converter.model.outputs) == 1
-        labels = found.targets if found.task == "classification" and single else None
+        classes = (
+            found.task == "classification"
+            and len(converter.model.outputs) == 1
+            and found.expected.shape[1] > 1
+        )
         return calibrate(
             converter,
             fitting.inputs,
-            labels if found.expected.shape[1] > 1 else None,
+            found.targets if classes else None,
             n_steps=arguments.steps,
             dt=arguments.dt,
             rate=arguments.rate,

@@ -10,20 +10,18 @@ import argparse
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .conversion import (
-    NEURONS,
-    calibrate_network,
-    convert_model,
-    measure_network,
-)
+from .arguments import count, positive
+from .conversion import NEURONS, calibrate_network, convert_model, measure_network
 from .data_file import Examples, read_examples
 from .errors import CommandError, check_folder
 from .keras_file import load_model
+from .output import say
 
 if TYPE_CHECKING:
     from ..convert.reporting import Report
@@ -72,25 +70,25 @@ def declare(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--steps",
-        type=_count,
+        type=count,
         default=_STEPS,
         help="steps for which an example is presented (default: %(default)s)",
     )
     parser.add_argument(
         "--dt",
-        type=_positive,
+        type=positive,
         default=0.001,
         help="length of a step in seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--rate",
-        type=_positive,
+        type=positive,
         help="firing rate in Hz of the most active neurons; without calibration, of an "
         "activation of 1 (default: chosen by the calibration)",
     )
     parser.add_argument(
         "--synapse",
-        type=_positive,
+        type=positive,
         metavar="SECONDS",
         help="time constant of a lowpass on spikes (default: none)",
     )
@@ -140,17 +138,17 @@ def run(arguments: argparse.Namespace) -> None:
         converter = convert_model(model, arguments)
         network = calibrate_network(converter, fitting, arguments)
         report = measure_network(network, test, arguments)
-    _say(*_table(report), "")
-    _say(*_findings(report))
+    say(*_table(report), "")
+    say(*_findings(report))
     if arguments.report is not None:
         _write(report.to_html, arguments.report)
-        _say("", f"Report: {arguments.report}")
+        say("", f"Report: {arguments.report}")
     if arguments.json is not None:
         _write(report.to_json, arguments.json)
-        _say(f"Numbers: {arguments.json}")
+        say(f"Numbers: {arguments.json}")
     if arguments.out is not None:
         _write(network.save, arguments.out)
-        _say("", *_how_to_run(arguments.out))
+        say("", *_how_to_run(arguments.out))
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
@@ -162,14 +160,11 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     for path in (arguments.report, arguments.json, arguments.out):
         if path is not None:
             check_folder(path)
-    if arguments.report is not None:
-        try:
-            import matplotlib.figure  # noqa: F401
-        except ModuleNotFoundError as error:
-            raise CommandError(
-                "matplotlib, which draws the report, is missing. Install it with: "
-                'pip install "nengo-jax[demo]"'
-            ) from error
+    if arguments.report is not None and find_spec("matplotlib") is None:
+        raise CommandError(
+            "matplotlib, which draws the report, is missing. Install it with: "
+            'pip install "nengo-jax[demo]"'
+        )
 
 
 def _split(
@@ -181,14 +176,14 @@ def _split(
     if arguments.calibration_data is not None:
         others = read_examples(arguments.calibration_data, names)
         return others.part(0, _CALIBRATION), examples
-    count = min(len(examples) // _PART, _CALIBRATION)
-    if count < 1:
+    size = min(len(examples) // _PART, _CALIBRATION)
+    if size < 1:
         raise CommandError(
             f"{arguments.data} has {len(examples)} examples, too few to put some aside "
             "for the calibration. Give others with --calibration-data, or use "
             "--no-calibration."
         )
-    return examples.part(0, count), examples.part(count)
+    return examples.part(0, size), examples.part(size)
 
 
 def _table(report: Report) -> list[str]:
@@ -250,24 +245,6 @@ def _notes() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         yield
     for text in dict.fromkeys(str(warning.message) for warning in caught):
-        _say(f"Note: {text}")
+        say(f"Note: {text}")
     if caught:
-        _say("")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
-    return number
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
-    return number
-
-
-def _say(*lines: str) -> None:
-    print(*lines, sep="\n", flush=True)
+        say("")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from .errors import CommandError
 INPUTS, LABELS = "x", "y"
 
 
-class Examples(NamedTuple):
+@dataclass(frozen=True)
+class Examples:
     """Inputs and labels.
 
     Attributes

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .arguments import count
 from .errors import CommandError, check_folder
+from .output import say
 
 if TYPE_CHECKING:
     from ..convert import Calibrated
@@ -50,7 +52,7 @@ def declare(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--epochs",
-        type=_positive,
+        type=count,
         default=_EPOCHS,
         help="how often to go through the training images (default: %(default)s)",
     )
@@ -101,10 +103,10 @@ def run(arguments: argparse.Namespace) -> None:
     shown = show.show_all(made.reader, images)
     answers = made.read(shown.answers)
     accuracy = np.mean(answers.argmax(-1) == labels[:, None], axis=0)
-    _say("", *_accuracy_table(accuracy))
-    _say("", *show.compare(made.reader, images, shown))
+    say("", *_accuracy_table(accuracy))
+    say("", *show.compare(made.reader, images, shown))
     pictures.draw(arguments.out, images, labels, answers, shown.spikes, made.learned)
-    _say("", *made.closing, f"Picture: {arguments.out}")
+    say("", *made.closing, f"Picture: {arguments.out}")
 
 
 class _Made(NamedTuple):
@@ -131,7 +133,7 @@ def _converted(data: Digits, arguments: argparse.Namespace) -> _Made:
     from . import converted
 
     check_folder(arguments.report)
-    _say(
+    say(
         f"A Keras model learns to read digits from {len(data.train_images):,} images; "
         f"{len(data.test_images)} others are the test.",
         "",
@@ -139,12 +141,12 @@ def _converted(data: Digits, arguments: argparse.Namespace) -> _Made:
     model, learned = converted.train(data, arguments.epochs, arguments.seed)
     pixels = converted.as_images(data.test_images)
     accuracy = np.mean(model.predict(pixels, verbose=0).argmax(-1) == data.test_labels)
-    _say("", f"The model is right for {accuracy:.1%} of the test images.")
+    say("", f"The model is right for {accuracy:.1%} of the test images.")
     calibrated = converted.convert(model, data)
-    _say("Converted to spiking neurons, and calibrated:", *_effects(calibrated))
+    say("Converted to spiking neurons, and calibrated:", *_effects(calibrated))
     found = converted.write_report(calibrated, data, arguments.report)
     reader = converted.make_reader(calibrated)
-    _say("", f"{reader.n_neurons:,} spiking neurons read the test images.")
+    say("", f"{reader.n_neurons:,} spiking neurons read the test images.")
     closing = [f"Report: {arguments.report}", *(f"  {line}" for line in found)]
     return _Made(reader, learned, converted.mean_so_far, closing)
 
@@ -174,7 +176,7 @@ def _solved(data: Digits, arguments: argparse.Namespace) -> _Made:
 
 
 def _introduce(n_neurons: int, data: Digits, how: str) -> None:
-    _say(
+    say(
         f"{n_neurons:,} spiking LIF neurons read handwritten digits.",
         f"{how} {len(data.train_images):,} images; {len(data.test_images)} "
         "others are the test.",
@@ -186,14 +188,3 @@ def _accuracy_table(accuracy: np.ndarray) -> list[str]:
     times = "".join(f"{step:5d} ms" for step in _SHOWN_STEPS)
     shares = "".join(f"{accuracy[step - 1]:7.1%} " for step in _SHOWN_STEPS)
     return [f"image shown for  {times}", f"right answers    {shares.rstrip()}"]
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
-    return number
-
-
-def _say(*lines: str) -> None:
-    print(*lines, sep="\n", flush=True)
