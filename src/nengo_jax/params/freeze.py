@@ -127,9 +127,10 @@ def freeze_params(live: Live, objects: Any, example: int | None = None) -> None:
 
     Of a network these are all ensembles, connections, probes of decoded values, and
     nodes that hold a Keras layer, whose variables are written. Then
-    ``nengo.Simulator`` starts with the parameters of this simulation. Online rules stay
-    where they are, and go on from there. An ensemble that is frozen alone keeps probes
-    whose decoders nengo works out again, for the new encoders.
+    ``nengo.Simulator``, if there is no such node, starts with the parameters of this
+    simulation. Online rules stay where they are, and go on from there. An ensemble that
+    is frozen alone keeps probes whose decoders nengo works out again, for the new
+    encoders.
 
     Parameters
     ----------

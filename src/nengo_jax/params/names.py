@@ -43,9 +43,10 @@ class Entry(NamedTuple):
     ----------
     name : str
         Path of the object and attribute.
-    obj : Ensemble, Connection or Probe
+    obj : Ensemble, Connection, Node or Probe
+        A node holds a Keras layer.
     attribute : str
-        "encoders", "bias", "weights" or "gain".
+        "encoders", "bias", "weights", "gain", or the name of a variable of a layer.
     signal : Signal or None
         None for gains, which are part of other signals.
     shape : tuple of int

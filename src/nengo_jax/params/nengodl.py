@@ -88,7 +88,7 @@ def load_nengodl(
         if entry.signal is not None and not isinstance(entry.obj, Probe)
     }
     unused, online = absent(live.model, entries)
-    held = _check_order(dict(order or {}), arrays, entries)
+    held = _check_order(order or {}, arrays, entries)
     unnamed = entries.keys() - {name for names in held.values() for name in names}
     found, by_value = tell(
         {name: value for name, value in arrays.items() if name not in held},
