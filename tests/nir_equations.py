@@ -95,15 +95,12 @@ class Integrator:
 
     def rows(self):
         node = self.node
-        if type(node) is nir.I:
+        if type(node) in (nir.I, nir.IF):
             for r in node.r.ravel():
                 yield [[0.0]], [[r, 0.0]]
         elif type(node) in (nir.LI, nir.LIF):
             for tau, r, leak in zip(*_flat(node.tau, node.r, node.v_leak), strict=True):
                 yield [[-1 / tau]], [[r / tau, leak / tau]]
-        elif type(node) is nir.IF:
-            for r in node.r.ravel():
-                yield [[0.0]], [[r, 0.0]]
         else:
             values = node.tau_syn, node.tau_mem, node.r, node.v_leak, node.w_in
             for syn, mem, r, leak, w in zip(*_flat(*values), strict=True):

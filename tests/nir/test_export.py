@@ -254,7 +254,7 @@ def test_delays_that_close_no_circle_stay():
     assert types(graph)["Delay"] == 1
 
 
-def image(channels_last, **kwargs):
+def image(channels_last, filters=4, groups=1):
     """A convolutional network; its probes are images only if channels come first."""
     rng = np.random.RandomState(2)
 
@@ -279,17 +279,20 @@ def image(channels_last, **kwargs):
         nengo.Connection(
             stimulus, first.neurons, transform=conv((7, 6, 2), 3), synapse=None
         )
-        second = nengo.Ensemble(3 * 2 * 4, 1, neuron_type=kind, label="second", **gain)
+        size = 3 * 2 * filters
+        second = nengo.Ensemble(size, 1, neuron_type=kind, label="second", **gain)
         scaled = nengo.Node(size_in=5 * 4 * 3)
         nengo.Connection(first.neurons, scaled, synapse=0.005, transform=0.02)
         nengo.Connection(
             scaled,
             second.neurons,
-            transform=conv((5, 4, 3), 4, strides=(2, 2), padding="same", **kwargs),
+            transform=conv(
+                (5, 4, 3), filters, strides=(2, 2), padding="same", groups=groups
+            ),
             synapse=None,
         )
         out = nengo.Node(size_in=3)
-        weights = rng.randn(3, 3 * 2 * 4)
+        weights = rng.randn(3, size)
         nengo.Connection(second.neurons, out, transform=weights, synapse=0.01)
         nengo.Probe(out, label="out")
     return network
@@ -320,10 +323,11 @@ def test_convolutions(channels_last):
 
 def test_file_of_images(tmp_path):
     """Groups and strides of "same" padding, through a file that nir itself can read."""
-    network = image(True, groups=1)
+    network = image(True, filters=6, groups=3)
     graph = export(network, tmp_path / "graph.nir")
     again = nir.read(tmp_path / "graph.nir")
     assert set(again.nodes) == set(graph.nodes)
+    assert types(again)["Conv2d"] == 2
     loaded = load(tmp_path / "graph.nir")
     assert loaded.shapes["in"] == (2, 7, 6)
 

@@ -267,17 +267,12 @@ def test_graph_in_a_graph():
         [("input", "layer"), ("layer", "output")],
     )
     inputs = {"input": np.random.RandomState(1).uniform(-0.5, 1.5, (60, 4))}
-    inner = recurrent_of(outer)
-    expected = evaluate(inner, inputs, DT, late={("back", "lif")})
+    expected = evaluate(outer.nodes["layer"], inputs, DT, late={("back", "lif")})
     loaded = load(outer)
     assert "layer.lif" in loaded.objects
     np.testing.assert_allclose(
         play(loaded, inputs)["output"], expected["output"], atol=1e-12
     )
-
-
-def recurrent_of(outer):
-    return outer.nodes["layer"]
 
 
 def test_euler_is_snntorch():

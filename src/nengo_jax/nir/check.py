@@ -10,7 +10,7 @@ import numpy as np
 from nengo.exceptions import SimulationError, ValidationError
 
 from ..simulator import Simulator
-from .export import export_parameters
+from .export import export_parameters, is_dynamic
 from .load import load
 from .parameters import parameters_of, step_of
 
@@ -102,7 +102,7 @@ def _check(
     for node, values in data.items():
         if node not in inputs:
             raise ValidationError(f"{node!r} is no input of the graph", attr="data")
-        if callable(node.output) or isinstance(node.output, nengo.base.Process):
+        if is_dynamic(node):
             raise ValidationError(
                 f"{node!r} has values of its own; set its output to zeros, or leave "
                 "it out",

@@ -30,12 +30,12 @@ def to_transform(
     """
     count = len(shape_in) - 1
     kernel, groups, steps = _kernel(node, shape_in[0])
-    extents = with_gaps(kernel, steps).shape[:count]
+    full = with_gaps(kernel, steps)
     strides = pairs(node.stride, count)
     padding = node.padding
     if isinstance(padding, str | bytes):
         same = padding in ("same", b"same")
-        pads = [(k - 1) // 2 if same else 0 for k in extents]
+        pads = [(k - 1) // 2 if same else 0 for k in full.shape[:count]]
     else:
         pads = pairs(padding, count)
         same = any(pads)
@@ -55,8 +55,7 @@ def to_transform(
     spatial = reference.output_shape.spatial_shape
     if spatial == shape_out[1:] and pads_before(reference) == pads:
         return reference
-    kernel = with_gaps(kernel, steps)
-    matrix = matrix_of(kernel, shape_in, shape_out, strides, pads, groups)
+    matrix = matrix_of(full, shape_in, shape_out, strides, pads, groups)
     return Sparse(matrix.shape, init=matrix)
 
 

@@ -12,14 +12,8 @@ import nir
 import numpy as np
 from nengo.transforms import Convolution
 
-from .kernels import (
-    dilation_of,
-    every,
-    extent_of,
-    output_size,
-    pads_before,
-    with_gaps,
-)
+from ..families.convolution import dilation_of
+from .kernels import every, output_size, output_sizes, pads_before, with_gaps
 
 _MARGIN = 4  # how many rows of zeros are tried, to make a kernel square
 
@@ -41,7 +35,7 @@ def to_node(transform: Convolution, kernel: np.ndarray) -> nir.NIRNode | None:
     pool = _pooling(transform, full, pads)
     if pool is not None:
         return pool
-    stretched = _stretch(transform, pads)
+    stretched = _stretch(transform, full.shape[:count], pads)
     if stretched is None:
         return None
     zeros, both = stretched
@@ -84,39 +78,30 @@ def _pooling(
     channels = transform.input_shape.n_channels
     if transform.dimensions != 2 or transform.n_filters != channels:
         return None
-    value = kernel.flat[0]
-    size = np.prod(transform.kernel_size)
     if max(dilation_of(transform)) > 1:
         return None
+    value = kernel.flat[0]
+    size = np.prod(transform.kernel_size)
     kind = {1.0: nir.SumPool2d, 1.0 / size: nir.AvgPool2d}.get(value)
     if kind is None or not np.array_equal(
         kernel, np.broadcast_to(value * np.eye(channels), kernel.shape)
     ):
         return None
-    if _sizes(transform, transform.kernel_size, pads) != list(
-        transform.output_shape.spatial_shape
-    ):
+    spatial, strides = transform.input_shape.spatial_shape, transform.strides
+    sizes = output_sizes(spatial, transform.kernel_size, strides, pads, 1)
+    if sizes != tuple(transform.output_shape.spatial_shape):
         return None
     return kind(
         np.array(transform.kernel_size), np.array(transform.strides), np.array(pads)
     )
 
 
-def _sizes(transform: Convolution, kernel: Sequence[int], pads: Sequence[int]):
-    spatial = transform.input_shape.spatial_shape
-    return [
-        output_size(spatial[i], kernel[i], transform.strides[i], pads[i], 1)
-        for i in range(len(spatial))
-    ]
-
-
-def _stretch(transform: Convolution, pads: list[int]):
+def _stretch(transform: Convolution, extent: Sequence[int], pads: Sequence[int]):
     """Find rows of zeros before and after a kernel, and a padding for both sides.
 
     The kernel becomes square, because nir takes it to be square where it works out
-    shapes.
+    shapes. ``extent`` is its size now, with its gaps.
     """
-    extent = extent_of(transform)
     largest = max(extent)
     sizes = transform.output_shape.spatial_shape
     for size in range(largest, largest + _MARGIN):

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
+
+import nir
 
 from .graph import Edge
 
 
 def back_edges(
-    starts: Sequence[str], edges: Iterable[Edge], holds: Collection[str]
+    nodes: Mapping[str, nir.NIRNode], edges: Iterable[Edge], holds: Collection[str]
 ) -> set[Edge]:
     """Return the edges that close a circle.
 
     These are the edges that a walk in depth from the inputs finds to lead back to a
-    node on its own way. It takes the inputs in the order of their names and the edges
-    in their own order.
+    node on its own way. It takes the inputs, and then all other nodes, in the order of
+    their names and the edges in their own order.
 
     Parameters
     ----------
-    starts : sequence of str
-        Where to begin: the inputs, and then all other nodes.
+    nodes : mapping of str to nir.NIRNode
     edges : iterable of (str, str)
     holds : collection of str
         Nodes that show their value before the step. Circles through them are none.
@@ -28,6 +29,7 @@ def back_edges(
     for a, b in edges:
         if b not in holds:
             after.setdefault(a, []).append(b)
+    starts = sorted(nodes, key=lambda name: (type(nodes[name]) is not nir.Input, name))
     found: set[Edge] = set()
     done: set[str] = set()
     for start in starts:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import nir
 import numpy as np
 
 from .graph import Edge
-
-Shape = tuple[int, ...]
+from .kernels import Shape
 
 
 class Draft:
@@ -103,20 +102,26 @@ class Draft:
                 names.add(new)
 
     def bypass(self, name: str) -> bool:
-        """Connect the nodes before and after one directly, if no edge is there twice.
-
-        The edges take the places of those before, so their order stays.
-        """
+        """Connect the nodes before and after one, if no edge is there twice then."""
         befores, afters = self.before(name), self.after(name)
         new = {(a, b) for a in befores for b in afters}
         if new & set(self.edges) or name in befores:
             return False
-        edges = []
-        for edge in self.edges:
-            if edge[1] == name:
-                edges += [(edge[0], b) for b in afters]
-            elif edge[0] != name:
-                edges.append(edge)
-        self.edges = edges
+        self.edges = spliced(self.edges, name)
         self.remove(name)
         return True
+
+
+def spliced(edges: Sequence[Edge], name: str) -> list[Edge]:
+    """Return edges from the nodes before one to those after it, and all others.
+
+    They take the places of those before, so the order stays.
+    """
+    afters = [b for a, b in edges if a == name]
+    result: list[Edge] = []
+    for a, b in edges:
+        if b == name:
+            result += [(a, after) for after in afters]
+        elif a != name:
+            result.append((a, b))
+    return result

@@ -154,14 +154,14 @@ def _inputs(
         node for node in network.all_nodes if node.size_in == 0 and node.size_out > 0
     ]
     if chosen is None:
-        return [node for node in free if _is_dynamic(node) or not np.any(node.output)]
+        return [node for node in free if is_dynamic(node) or not np.any(node.output)]
     for node in chosen:
         if node not in free:
             raise ValidationError(
                 f"{node!r} is no node of the network without an input", attr="inputs"
             )
     for node in free:
-        if node not in chosen and _is_dynamic(node):
+        if node not in chosen and is_dynamic(node):
             raise ValidationError(
                 f"{node!r} is a function or process, so it can only be an input",
                 attr="inputs",
@@ -169,7 +169,8 @@ def _inputs(
     return list(chosen)
 
 
-def _is_dynamic(node: nengo.Node) -> bool:
+def is_dynamic(node: nengo.Node) -> bool:
+    """Whether a node without an input is a function or a process."""
     return callable(node.output) or isinstance(node.output, Process)
 
 

@@ -21,7 +21,7 @@ from nengo.exceptions import BuildError
 from nengo.synapses import Alpha, LinearFilter, Lowpass, Synapse
 
 _NENGO_METHOD = {"exact": "zoh", "euler": "euler"}
-METHOD = {nengo: ours for ours, nengo in _NENGO_METHOD.items()}
+_METHOD = {nengo: ours for ours, nengo in _NENGO_METHOD.items()}
 
 _ROUNDING = 1e-12  # two equal time constants, up to what rounding makes of them
 
@@ -86,7 +86,7 @@ def kind_of(synapse: Synapse, owner: object) -> FilterKind:
         if np.array_equal(num, [1]) and den[0] == 1 and not den[1:].any():
             return FilterKind(steps=len(den) - 1)
         raise _refusal(synapse, owner)
-    method = METHOD.get(synapse.method)
+    method = _METHOD.get(synapse.method)
     if method is None or len(num) != 1 or not 2 <= len(den) <= 3:
         raise _refusal(synapse, owner)
     if len(den) == 2 and den[1] == 0:

@@ -2,10 +2,8 @@ r"""What convolutions compute: geometry, and the matrix.
 
 Images are flattened with the channels first, as in NIR. Along each axis, output o
 reads the inputs :math:`s o + d j - p` for the offsets j of the kernel, with stride s,
-dilation d and padding p; inputs outside are zero. nengo has only "valid" padding
-(p = 0) and "same", which pads half of what a kernel of extent k misses, rounded down:
-
-.. math:: p = \lfloor \max((n_{out} - 1) s + k - n_{in}, 0) / 2 \rfloor
+dilation d and padding p; inputs outside are zero. What nengo's padding amounts to, and
+its dilation, is known to :mod:`nengo_jax.families.convolution`.
 
 Kernels have nengo's shape here: (*spatial, channels of a group, filters).
 """
@@ -20,13 +18,13 @@ import scipy.sparse
 from nengo.exceptions import BuildError
 from nengo.transforms import ChannelShape, Convolution
 
-from ..transforms import DilatedConvolution
+from ..families.convolution import dilation_of, geometry_of
 
 Shape = tuple[int, ...]
-PadLike = int | str | bytes | Sequence[int] | np.ndarray
+Each = int | Sequence[int] | np.ndarray  # for all axes, or for each
 
 
-def pairs(value: int | Sequence[int] | np.ndarray, count: int) -> list[int]:
+def pairs(value: Each, count: int) -> list[int]:
     """Return one number for each axis."""
     return np.broadcast_to(np.asarray(value, int).reshape(-1), count).tolist()
 
@@ -45,6 +43,23 @@ def output_size(
             return size
         padding = 0
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def output_sizes(
+    spatial: Shape,
+    kernel: Shape,
+    stride: Each,
+    padding: Each | str | bytes,
+    dilation: Each,
+) -> Shape:
+    """Return the size of the output along each axis."""
+    count = len(spatial)
+    named = isinstance(padding, str | bytes)
+    pads = [padding] * count if named else pairs(padding, count)
+    axes = zip(
+        spatial, kernel, pairs(stride, count), pads, pairs(dilation, count), strict=True
+    )
+    return tuple(output_size(*axis) for axis in axes)
 
 
 def channels_first(shape: ChannelShape) -> Shape:
@@ -76,32 +91,7 @@ def as_matrix(transform: Convolution, kernel: np.ndarray) -> np.ndarray:
 
 def pads_before(transform: Convolution) -> list[int]:
     """Return how many zeros nengo adds before each axis."""
-    if transform.padding == "valid":
-        return [0] * transform.dimensions
-    return [
-        max((n_out - 1) * stride + kernel - n_in, 0) // 2
-        for n_in, n_out, stride, kernel in zip(
-            transform.input_shape.spatial_shape,
-            transform.output_shape.spatial_shape,
-            transform.strides,
-            extent_of(transform),
-            strict=True,
-        )
-    ]
-
-
-def extent_of(transform: Convolution) -> tuple[int, ...]:
-    """Return over how many elements a kernel reaches."""
-    if isinstance(transform, DilatedConvolution):
-        return transform.extent
-    return transform.kernel_size
-
-
-def dilation_of(transform: Convolution) -> tuple[int, ...]:
-    """Return the distances between the elements that a kernel takes."""
-    if isinstance(transform, DilatedConvolution):
-        return tuple(transform.dilation)
-    return (1,) * transform.dimensions
+    return [before for before, _ in geometry_of(transform).padding]
 
 
 def with_gaps(kernel: np.ndarray, steps: Sequence[int]) -> np.ndarray:

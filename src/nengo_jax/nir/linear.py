@@ -30,8 +30,8 @@ def matrix(place: Place) -> Part:
         transform: Transform = Dense(weight.shape, init=weight)
     else:
         blocks = weight.reshape(-1, *weight.shape[-2:])
-        matrix = scipy.sparse.block_diag(list(blocks), "csr")
-        transform = Sparse(matrix.shape, init=matrix)
+        whole = scipy.sparse.block_diag(list(blocks), "csr")
+        transform = Sparse(whole.shape, init=whole)
     part = Part(passthrough(place), (Wire(transform=transform),))
     if isinstance(place.node, nir.Affine):
         add_constant(part, place.values("bias"))

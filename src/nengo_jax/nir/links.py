@@ -80,9 +80,7 @@ class Link:
 
     def as_matrix(self) -> np.ndarray:
         """Return the weights as a matrix."""
-        if isinstance(self.weights, Kernel):
-            return as_matrix(self.weights.transform, self.weights.weights)
-        return np.diag(self.weights) if self.weights.ndim == 1 else self.weights
+        return _full(self.weights)
 
 
 def links_of(
@@ -190,13 +188,15 @@ def _place(
     )
     if whole:
         return weights
-    if isinstance(weights, Kernel):
-        weights = as_matrix(weights.transform, weights.weights)
-    elif weights.ndim == 1:
-        weights = np.diag(weights)
     placed = np.zeros(shape)
-    np.add.at(placed, np.ix_(rows, columns), weights)
+    np.add.at(placed, np.ix_(rows, columns), _full(weights))
     return placed
+
+
+def _full(weights: np.ndarray | Kernel) -> np.ndarray:
+    if isinstance(weights, Kernel):
+        return as_matrix(weights.transform, weights.weights)
+    return np.diag(weights) if weights.ndim == 1 else weights
 
 
 def _refuse(conn: nengo.Connection) -> None:
@@ -213,7 +213,8 @@ def _refuse(conn: nengo.Connection) -> None:
         )
     for obj in (conn.pre_obj, conn.post_obj):
         ensemble = obj.ensemble if isinstance(obj, Neurons) else obj
-        if isinstance(getattr(ensemble, "neuron_type", None), Direct):
+        is_ensemble = isinstance(ensemble, nengo.Ensemble)
+        if is_ensemble and isinstance(ensemble.neuron_type, Direct):
             raise BuildError(
                 f"{ensemble} is in direct mode, so it has no neurons. Give it neurons, "
                 "or put a nengo.Node(size_in=...) in its place."

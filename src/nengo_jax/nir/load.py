@@ -9,7 +9,6 @@ from typing import Any
 
 import nengo
 import nir
-import numpy as np
 from nengo.ensemble import Neurons
 from nengo.exceptions import ValidationError
 from nengo.synapses import Lowpass
@@ -17,11 +16,11 @@ from nengo.synapses import Lowpass
 from ..neurons.nir import METHODS
 from .cycles import back_edges
 from .graph import FlatGraph, read
+from .kernels import Shape
+from .parameters import step_of
 from .parts import Part, Place, Wire
 from .primitives import make_part
-from .shapes import Shape, infer_shapes
-
-_DT = 0.001  # of nengo, where a graph does not say
+from .shapes import infer_shapes
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def load(
     11
     """
     graph = read(source)
-    dt = _checked_dt(graph, dt)
+    dt = step_of(graph.metadata.get("dt") if dt is None else dt)
     method = _checked_method(graph, method)
     shapes = infer_shapes(graph)
     with nengo.Network() as network:
@@ -135,15 +134,9 @@ def load(
     )
 
 
-def delayed_edges(graph: FlatGraph, holds: set[str]) -> set[tuple[str, str]]:
-    """Return the edges whose values arrive one step later."""
-    inputs = graph.of_type(nir.Input)
-    others = sorted(set(graph.nodes) - set(inputs))
-    return back_edges([*inputs, *others], graph.edges, holds)
-
-
 def _connect(graph: FlatGraph, parts: Mapping[str, Part]) -> None:
-    late = delayed_edges(graph, {name for name, part in parts.items() if part.holds})
+    holds = {name for name, part in parts.items() if part.holds}
+    late = back_edges(graph.nodes, graph.edges, holds)  # arrive one step later
     heads = {name: _head(graph, name, part) for name, part in parts.items()}
     for edge in graph.edges:
         source, target = edge
@@ -187,15 +180,6 @@ def _wire(source: Any, part: Part, step: Lowpass | None) -> None:
             transform=wire.transform,
             synapse=step if wire.synapse is None else wire.synapse,
         )
-
-
-def _checked_dt(graph: FlatGraph, dt: float | None) -> float:
-    chosen = graph.metadata.get("dt", _DT) if dt is None else dt
-    if not np.ndim(chosen) == 0 or not 0 < float(chosen) < np.inf:
-        raise ValidationError(
-            f"must be a positive number of seconds (got {chosen!r})", attr="dt"
-        )
-    return float(chosen)
 
 
 def _checked_method(graph: FlatGraph, method: str | None) -> str:

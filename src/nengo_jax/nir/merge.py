@@ -77,10 +77,7 @@ def _merge(
             node = table[kinds](draft.nodes[first], draft.nodes[second])
             draft.nodes[second] = node
             named = first not in draft.made and second in draft.made
-            draft.edges = [
-                (a, second if b == first else b) for a, b in draft.edges if a != first
-            ]
-            draft.remove(first)
+            draft.bypass(first)
             if named:
                 draft.rename(second, first)
                 draft.made.discard(first)

@@ -13,7 +13,7 @@ from nengo.exceptions import ValidationError
 
 from ..simulator import Simulator
 
-_DT = 0.001  # of nengo
+_DT = 0.001  # of nengo, where nothing else is said
 _NAMES = ("encoders", "gain", "bias")
 
 
@@ -42,8 +42,10 @@ class Parameters:
 def step_of(dt: float | None) -> float:
     """Return the step in seconds that a network is simulated with."""
     step = _DT if dt is None else dt
-    if not 0 < step < np.inf:
-        raise ValidationError(f"must be positive (got {step!r})", attr="dt")
+    if np.ndim(step) > 0 or not 0 < float(step) < np.inf:
+        raise ValidationError(
+            f"must be a positive number of seconds (got {step!r})", attr="dt"
+        )
     return float(step)
 
 

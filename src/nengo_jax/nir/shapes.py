@@ -14,9 +14,8 @@ import numpy as np
 from nengo.exceptions import BuildError
 
 from .graph import FlatGraph
-from .kernels import PadLike, output_size, pairs
+from .kernels import Shape, output_sizes, pairs
 
-Shape = tuple[int, ...]
 Rule = Callable[[Any, Shape | None], tuple[Shape | None, Shape | None]]
 
 
@@ -103,7 +102,8 @@ def _convolution(node: nir.Conv1d | nir.Conv2d, incoming: Shape | None):
     taken = incoming if given is None else (channels, *np.atleast_1d(given).tolist())
     if taken is None or len(taken) != len(kernel) - 1:
         return taken, None
-    sizes = _sizes(taken[1:], kernel[2:], node.stride, node.padding, node.dilation)
+    geometry = node.stride, node.padding, node.dilation
+    sizes = output_sizes(taken[1:], kernel[2:], *geometry)
     return (channels, *taken[1:]), (kernel[0], *sizes)
 
 
@@ -111,24 +111,8 @@ def _pooling(node: nir.SumPool2d | nir.AvgPool2d, incoming: Shape | None):
     if incoming is None or len(incoming) != 3:
         return incoming, None
     kernel = tuple(pairs(node.kernel_size, 2))
-    sizes = _sizes(incoming[1:], kernel, node.stride, node.padding, 1)
+    sizes = output_sizes(incoming[1:], kernel, node.stride, node.padding, 1)
     return incoming, (incoming[0], *sizes)
-
-
-def _sizes(spatial: Shape, kernel: Shape, stride, padding: PadLike, dilation) -> Shape:
-    count = len(spatial)
-    strides, dilations = pairs(stride, count), pairs(dilation, count)
-    pads = padding if isinstance(padding, str | bytes) else pairs(padding, count)
-    return tuple(
-        output_size(
-            spatial[i],
-            kernel[i],
-            strides[i],
-            pads if isinstance(pads, str | bytes) else pads[i],
-            dilations[i],
-        )
-        for i in range(count)
-    )
 
 
 def _flatten(node: nir.Flatten, incoming: Shape | None):

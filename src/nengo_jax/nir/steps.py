@@ -5,8 +5,7 @@ from __future__ import annotations
 import nir
 
 from .cycles import back_edges
-from .draft import Draft
-from .graph import Edge
+from .draft import Draft, spliced
 
 _HOLDING = (nir.I, nir.LI, nir.CubaLI, nir.Delay)
 
@@ -21,13 +20,13 @@ def drop_steps(draft: Draft) -> None:
     while wanted:
         edges, made = draft.edges, {}
         for name in sorted(wanted):
-            after, befores = _after(edges, name), _before(edges, name)
-            made[name] = {(a, b) for a in befores for b in after}
-            edges = _spliced(edges, name, after)
-        inputs = sorted(n for n, v in draft.nodes.items() if type(v) is nir.Input)
-        starts = [*inputs, *sorted(set(draft.nodes) - set(inputs) - wanted)]
-        holds = {n for n, v in draft.nodes.items() if type(v) in _HOLDING} - wanted
-        found = back_edges(starts, edges, holds)
+            befores = [a for a, b in edges if b == name]
+            afters = [b for a, b in edges if a == name]
+            made[name] = {(a, b) for a in befores for b in afters}
+            edges = spliced(edges, name)
+        nodes = {n: node for n, node in draft.nodes.items() if n not in wanted}
+        holds = {n for n, node in nodes.items() if type(node) in _HOLDING}
+        found = back_edges(nodes, edges, holds)
         expected = set().union(*made.values())
         if found == expected and len(set(edges)) == len(edges):
             draft.edges = edges
@@ -36,21 +35,3 @@ def drop_steps(draft: Draft) -> None:
             return
         kept = {name for name in wanted if made[name] and made[name] <= found}
         wanted = kept if kept != wanted else set()
-
-
-def _before(edges: list[Edge], name: str) -> list[str]:
-    return [a for a, b in edges if b == name]
-
-
-def _after(edges: list[Edge], name: str) -> list[str]:
-    return [b for a, b in edges if a == name]
-
-
-def _spliced(edges: list[Edge], name: str, after: list[str]) -> list[Edge]:
-    result = []
-    for a, b in edges:
-        if b == name:
-            result += [(a, target) for target in after]
-        elif a != name:
-            result.append((a, b))
-    return result

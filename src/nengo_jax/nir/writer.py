@@ -187,12 +187,9 @@ class Writer:
         if not isinstance(source, Neurons):
             return 1.0
         kind = source.ensemble.neuron_type
-        amplitude = kind.amplitude
-        return (
-            amplitude
-            if isinstance(kind, Heaviside)
-            else (amplitude / self._parameters.dt)
-        )
+        if isinstance(kind, Heaviside):
+            return kind.amplitude
+        return kind.amplitude / self._parameters.dt
 
     def _weights(self, link: Link) -> nir.NIRNode | None:
         """Return the node of NIR for the weights of a link; None if they are 1."""
