@@ -1,15 +1,20 @@
 """Settings of all tests: JAX is strict, and compiled functions are kept on disk."""
 
 import os
+import runpy
 from pathlib import Path
+from typing import Any
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib
 os.environ["KERAS_BACKEND"] = "jax"  # before anything imports Keras
 
 import jax
+import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+PICTURES = {".png": b"\x89PNG\r\n\x1a\n", ".gif": b"GIF89a"}  # how files begin
 
 # A promotion that nobody asked for hides mistakes of precision and of shape.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -22,3 +27,25 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 # The first example of a test compiles, so it takes far longer than the next ones.
 settings.register_profile("nengo_jax", deadline=None)
 settings.load_profile("nengo_jax")
+
+
+@pytest.fixture
+def run_example(tmp_path):
+    """Run the main function of an example; return its figures.
+
+    The example is named by its path below ``examples``, without ending; it saves one
+    picture, or with ``ending=".gif"`` an animation.
+    """
+
+    def run(name: str, *arguments: Any, ending: str = ".png", **options: Any) -> Any:
+        out = tmp_path / f"{Path(name).name}{ending}"
+        # as a user runs them, without the strictness of the other tests
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            variables = runpy.run_path(str(EXAMPLES / f"{name}.py"))
+            figures = variables["main"](out, *arguments, **options)
+        content = out.read_bytes()
+        assert content.startswith(PICTURES[ending])
+        assert len(content) > 20_000  # more than empty axes
+        return figures
+
+    return run

@@ -1,36 +1,10 @@
 """The examples run, save their picture, and their key figures are as they should be."""
 
-import runpy
-from pathlib import Path
-from typing import Any
-
-import jax
 import nengo
 import pytest
 
 # Workers that run at the same time would wait for each other's lock.
 nengo.rc.set("decoder_cache", "enabled", "False")
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.fixture
-def run_example(tmp_path):
-    """Run the main function of an example; return its figures."""
-
-    def run(name: str, *arguments: Any) -> Any:
-        out = tmp_path / f"{name}.png"
-        # as a user runs them, without the strictness of the other tests
-        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            variables = runpy.run_path(str(EXAMPLES / f"{name}.py"))
-            figures = variables["main"](out, *arguments)
-        content = out.read_bytes()
-        assert content.startswith(PNG)
-        assert len(content) > 20_000  # more than empty axes
-        return figures
-
-    return run
 
 
 def test_communication_channel_repeats_the_signal(run_example):
