@@ -15,20 +15,24 @@ from .arms import (
 )
 from .black_box import black_box, derivative_error
 from .classic import cart_pole, damped_mass, pendulum
+from .closed_loop import HoldState, Trajectory, hold, roll_out, run
+from .cost import quadratic_cost
 from .environment import gymnasium_node
 from .limits import squash
 from .mujoco_model import mujoco_plant
 from .node import PlantNode
 from .pictures import animate, draw
-from .plant import Plant, repeat, run
+from .plant import Plant, repeat
 
 __all__ = [
     "HUMAN",
     "RODS",
     "THREE_LINKS",
     "Arm",
+    "HoldState",
     "Plant",
     "PlantNode",
+    "Trajectory",
     "acceleration",
     "animate",
     "black_box",
@@ -38,12 +42,15 @@ __all__ = [
     "draw",
     "gymnasium_node",
     "hand",
+    "hold",
     "inertia",
     "inverse_kinematics",
     "joints",
     "mujoco_plant",
     "pendulum",
+    "quadratic_cost",
     "repeat",
+    "roll_out",
     "run",
     "squash",
     "three_link_arm",

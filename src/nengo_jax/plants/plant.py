@@ -1,4 +1,4 @@
-"""What a plant is: a record of pure functions, and how to run one.
+"""What a plant is: a record of pure functions.
 
 A plant is whatever a controller acts on: an arm, a pole on a cart, a mass. Its state is
 any pytree of arrays, for one example; batches are made with ``jax.vmap``.
@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from jax import Array, lax
 
 State = Any
@@ -75,49 +73,3 @@ def repeat(plant: Plant, times: int) -> Plant:
         return lax.fori_loop(0, times, lambda _, s: plant.step(s, action), state)
 
     return replace(plant, step=step, dt=times * plant.dt)
-
-
-def run(
-    plant: Plant,
-    policy: Callable[[Array], Array],
-    state: State,
-    steps: int,
-) -> tuple[State, Array, Array]:
-    """Let a policy control a plant.
-
-    Parameters
-    ----------
-    plant : Plant
-    policy : callable
-        ``policy(observation) -> action``, in JAX.
-    state : pytree of Array
-        From which to start.
-    steps : int
-
-    Returns
-    -------
-    states : pytree of Array, shape (steps + 1, ...)
-        The first one is ``state``.
-    observations : Array, shape (steps, observations)
-        What the policy saw.
-    actions : Array, shape (steps, actions)
-
-    Examples
-    --------
-    >>> import jax, jax.numpy as jnp
-    >>> from nengo_jax import plants
-    >>> arm = plants.two_link_arm()
-    >>> start = arm.reset(jax.random.key(0))
-    >>> states, seen, torques = plants.run(arm, lambda seen: -seen[2:], start, 50)
-    >>> seen.shape, torques.shape
-    ((50, 4), (50, 2))
-    """
-
-    def step(state: State, _: None) -> tuple[State, tuple[State, Array, Array]]:
-        seen = plant.observe(state)
-        action = policy(seen)
-        return plant.step(state, action), (state, seen, action)
-
-    last, (states, seen, actions) = lax.scan(step, state, length=steps)
-    states = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), states, last)
-    return states, seen, actions
