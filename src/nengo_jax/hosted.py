@@ -65,6 +65,12 @@ class Hosted:
     def _stream(self, element: int) -> np.random.RandomState:
         return np.random.RandomState((self._seed + element) % _SEEDS)
 
+    def close(self) -> None:
+        """Let go of what the host operators hold; their signals stay readable."""
+        for calls in self.calls:
+            for call in calls.values():
+                call.close()
+
     def copy_calls(self) -> list[dict[int, Call]]:
         """Return copies of the host operators of all examples, as they are now."""
         copies = [self._start_example(element)[1] for element in range(self._examples)]

@@ -194,6 +194,7 @@ class Simulator(Trainable):
         """End the simulation; recorded data stay readable."""
         self.closed = True
         self.signals = None
+        self._engine.hosted.close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {

@@ -1,10 +1,14 @@
 """Environments of Gymnasium in a network."""
 
+import gc
+import pickle
+from typing import ClassVar
+
 import gymnasium
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
 
 import nengo_jax
 from nengo_jax import plants
@@ -60,3 +64,164 @@ def test_spaces_that_do_not_fit():
             plants.gymnasium_node(Odd)
         with pytest.raises(ValidationError, match="actions must be a Box or Discrete"):
             plants.gymnasium_node(Mixed)
+
+
+class Recorder(gymnasium.Env):
+    """Says what it was reset with, and knows whether it was closed."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float64)
+    made: ClassVar[list["Recorder"]] = []
+
+    def __init__(self):
+        self.made.append(self)
+        self.closed, self.seed, self.steps = False, None, 0
+
+    def reset(self, *, seed=None, options=None):
+        self.seed, self.steps = seed % 1000, 0
+        return np.array([float(self.seed), 0.0]), {}
+
+    def step(self, action):
+        assert not self.closed
+        self.steps += 1
+        return np.array([self.seed, self.steps]), 0.0, False, False, {}
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def made():
+    Recorder.made.clear()
+    return Recorder.made
+
+
+def recorder(**options):
+    with nengo.Network(seed=0) as network:
+        probe = nengo.Probe(plants.gymnasium_node(Recorder, **options))
+    return network, probe
+
+
+def seeds_and_steps(sim, probe):
+    data = sim.data[probe].reshape(-1, sim.n_steps, 4)
+    return data[:, -1, 0].tolist(), data[:, -1, 1].tolist()
+
+
+def test_reset_starts_with_a_new_environment(made):
+    network, probe = recorder(seed=7)
+    with nengo_jax.Simulator(network, minibatch_size=2, progress_bar=False) as sim:
+        sim.run_steps(3)
+        before = sim.data[probe]
+        assert seeds_and_steps(sim, probe) == ([7, 8], [3, 3])
+        sim.reset()
+        sim.run_steps(3)
+        np.testing.assert_array_equal(sim.data[probe], before)
+        assert [e.closed for e in made if e.steps] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("simulator", [nengo.Simulator, nengo_jax.Simulator])
+def test_as_the_reference(made, simulator):
+    network, probe = recorder()
+    with nengo.Simulator(network, seed=4, progress_bar=False, optimize=False) as ref:
+        ref.run_steps(2)
+    with simulator(network, seed=4, progress_bar=False) as sim:
+        sim.run_steps(2)
+    np.testing.assert_array_equal(sim.data[probe], ref.data[probe])
+
+
+def test_seed_of_the_simulation(made):
+    network, probe = recorder()
+    with nengo_jax.Simulator(network, 0.001, 4, progress_bar=False) as sim:
+        sim.run_steps(2)
+        first = seeds_and_steps(sim, probe)
+        sim.reset(seed=5)
+        sim.run_steps(2)
+        second = seeds_and_steps(sim, probe)
+    assert first[0] != second[0]
+    with nengo_jax.Simulator(
+        network, seed=4, minibatch_size=2, progress_bar=False
+    ) as sim:
+        sim.run_steps(2)
+    assert seeds_and_steps(sim, probe)[0] == first[0] + second[0]
+
+
+def test_closed_with_the_simulator(made):
+    network, _ = recorder()
+    assert [e.closed for e in made] == [True]  # it only told its spaces
+    with nengo_jax.Simulator(network, minibatch_size=3, progress_bar=False) as sim:
+        sim.run_steps(2)
+        sim.reset()
+        sim.run_steps(2)
+    gc.collect()
+    assert len(made) > 6
+    assert all(e.closed for e in made)
+
+
+def test_two_simulators_do_not_share():
+    with nengo.Network() as network:
+        probe = nengo.Probe(plants.gymnasium_node("CartPole-v1", seed=1))
+    sims = [nengo_jax.Simulator(network, progress_bar=False) for _ in range(2)]
+    for _ in range(10):
+        for sim in sims:
+            sim.run_steps(1)
+    np.testing.assert_array_equal(*(sim.data[probe] for sim in sims))
+    for sim in sims:
+        sim.close()
+
+
+def test_pickled_simulator():
+    with nengo.Network() as network:
+        probe = nengo.Probe(plants.gymnasium_node("Pendulum-v1", seed=1))
+    with nengo_jax.Simulator(network, progress_bar=False) as sim:
+        sim.run_steps(3)
+        twin, seen = pickle.loads(pickle.dumps((sim, probe)))
+    with twin:
+        twin.reset()
+        twin.run_steps(3)
+    np.testing.assert_array_equal(twin.data[seen], sim.data[probe])
+
+
+class Broken(Recorder):
+    """An environment that breaks in its third step."""
+
+    breaks = "raises"
+
+    def step(self, action):
+        seen, *rest = super().step(action)
+        if self.steps < 3:
+            return seen, *rest
+        if self.breaks == "raises":
+            raise KeyError("motor")
+        after = {"nan": [np.nan, 0.0], "long": [0.0, 1.0, 2.0]}[self.breaks]
+        return np.array(after), *rest
+
+
+@pytest.mark.parametrize(
+    ("breaks", "match"),
+    [
+        ("raises", "Broken: the environment failed for the action .*KeyError: 'motor'"),
+        ("nan", "Broken: the environment returned the observation .*nan.*not all fin"),
+        ("long", "Broken: .* 3 numbers as its observation, but .* space has 2"),
+    ],
+)
+def test_environments_that_break(breaks, match, monkeypatch):
+    monkeypatch.setattr(Broken, "breaks", breaks)
+    with nengo.Network() as network:
+        probe = nengo.Probe(plants.gymnasium_node(Broken))
+    with nengo_jax.Simulator(network, progress_bar=False) as sim:
+        with pytest.raises(SimulationError, match=match):
+            sim.run_steps(10)
+        assert len(sim.data[probe]) == 2
+
+
+def test_another_action():
+    with nengo.Network() as network:
+        node = plants.gymnasium_node(
+            "CartPole-v1", seed=0, act=lambda x: int(x[0] > 0.5), label="pole"
+        )
+        nengo.Connection(nengo.Node([1.0, 0.0]), node, synapse=None)
+        probe = nengo.Probe(node)
+    assert node.label == "pole"
+    with nengo_jax.Simulator(network, progress_bar=False) as sim:
+        sim.run_steps(5)
+    assert np.all(np.diff(sim.data[probe][:, 1]) > 0)  # always pushed to the right

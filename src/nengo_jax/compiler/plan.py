@@ -20,7 +20,7 @@ from nengo.builder.operator import Operator
 from nengo.exceptions import BuildError
 
 from ..core import Group, HostCall, Role, Write
-from ..families import OPERATOR, Family, Operand, Settings
+from ..families import OPERATOR, Family, Operand, Settings, is_python
 from .graph import dependents_of
 from .layout import Layout
 from .roles import Task
@@ -290,7 +290,7 @@ class _Planner:
                     number=number,
                     label=label,
                     reason=reason,
-                    native_missing=task.family is OPERATOR,
+                    native_missing=task.family is OPERATOR and not is_python(task.op),
                     reads=slice(first_read, len(reads)),
                     writes=slice(first_write, len(writes)),
                 )

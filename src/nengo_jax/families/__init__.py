@@ -30,7 +30,7 @@ from . import dot, learning, neurons
 from .base import Family, Host, HostPlace, Operand, Settings, Target, Training
 from .convolution import CONVOLUTION
 from .copying import COPY, RESET
-from .host import FUNCTION, OPERATOR
+from .host import FUNCTION, OPERATOR, is_python
 from .layer import LAYER, SimTensorNode
 from .outer import KEEP_FACTORS, OUTER, KeepFactors, OuterInc
 from .process import linear, triangle
@@ -109,4 +109,5 @@ __all__ = [
     "Target",
     "Training",
     "family_of",
+    "is_python",
 ]

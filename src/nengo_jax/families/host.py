@@ -22,7 +22,7 @@ from nengo.utils.functions import function_name
 
 from ..core import Mode
 from .base import Family, Host, HostPlace, Operand, Target
-from .replicate import replicate
+from .replicate import PerExample, replicate
 
 Values = tuple[np.ndarray, ...]
 
@@ -93,6 +93,9 @@ class HostFunction:
         """Go on from where another has come to, and leave it there."""
         self._fn = replicate(other._fn, 1)
 
+    def close(self) -> None:
+        """Functions belong to the network, so they stay."""
+
 
 class HostOperator:
     """Any operator of one example, run by its own ``make_step`` on NumPy buffers."""
@@ -109,6 +112,9 @@ class HostOperator:
         if isinstance(op, SimNeurons) and element > 0:
             twin = copy.copy(op)
             twin.state_extra = copy.deepcopy(op.state_extra)
+        if is_python(op):
+            twin = copy.copy(op)
+            twin.process = replicate(op.process, element)
         self._step = twin.make_step(self.signals, place.dt, rng)
 
     def __call__(self, step: int, time: float, *reads: np.ndarray) -> Values:
@@ -125,6 +131,14 @@ class HostOperator:
         """Take over the signals of another; what its code remembers stays unknown."""
         for signal, value in other.signals.items():
             self.signals[signal][...] = value
+
+    def close(self) -> None:
+        """Let go of what the step holds, such as an environment."""
+        self._step = _closed
+
+
+def _closed() -> None:
+    raise SimulationError("The simulation has been closed.")
 
 
 def _allocate(signals: SignalDict, base: Signal) -> None:
@@ -160,10 +174,17 @@ FUNCTION = Family(
 )
 
 
+def is_python(op: Operator) -> bool:
+    """Whether an operator is Python code by its nature, such as an environment."""
+    return isinstance(op, SimProcess) and isinstance(op.process, PerExample)
+
+
 def _describe(op: Operator) -> tuple[str, str]:
     if isinstance(op, SimNeurons):
         kind = type(op.neurons).__name__
         return kind, f"neuron type {kind} has a step of its own"
+    if is_python(op):
+        return str(op.process), "a Python process of the model"
     if isinstance(op, SimProcess):
         kind = type(op.process).__name__
         return kind, f"process {kind} has a step of its own"

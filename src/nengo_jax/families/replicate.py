@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import types
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -24,12 +25,20 @@ _DATA = (
 )
 
 
+class PerExample(ABC):
+    """Something that says itself what each example of a batch gets."""
+
+    @abstractmethod
+    def for_example(self, element: int) -> Any:
+        """Return what example ``element`` gets."""
+
+
 def replicate(fn: Any, element: int) -> Any:
     """Return ``fn`` for example 0 of a batch, and a copy with own state for others.
 
     Objects and bound methods are deep-copied. A plain function gets copies of the
     data (arrays, lists, random streams, ...) that it closes over; global variables
-    stay shared.
+    stay shared. A ``PerExample`` is asked.
 
     Parameters
     ----------
@@ -39,6 +48,8 @@ def replicate(fn: Any, element: int) -> Any:
     """
     if element == 0:
         return fn
+    if isinstance(fn, PerExample):
+        return fn.for_example(element)
     if isinstance(fn, types.FunctionType):
         return _with_own_closure(fn)
     if isinstance(fn, (types.BuiltinFunctionType, type, np.ufunc)):

@@ -1,41 +1,50 @@
 """Environments of Gymnasium inside a Nengo network.
 
 An environment keeps its state to itself, so it has no gradient, and each example of a
-batch has an environment of its own.
+batch has an environment of its own. It is made when a simulation starts or is reset,
+and closed when nothing runs it any more.
 """
 
 from __future__ import annotations
 
+import copy
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import nengo
 import numpy as np
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
+from nengo.params import Parameter
+
+from ..families.replicate import PerExample
+
+Choose = Callable[[np.ndarray], Any]  # an action
+_SEEDS = 2**31
 
 
 def gymnasium_node(
     make: str | Callable[[], Any],
     *,
-    seed: int = 0,
-    act: Callable[[np.ndarray], Any] | None = None,
+    seed: int | None = None,
+    act: Choose | None = None,
     every: int = 1,
     label: str | None = None,
 ) -> nengo.Node:
     """Return a node that is an environment.
 
     Its input is the action. Its output is the observation, then the reward of the last
-    step, then 1 if an episode has just ended; the next one starts at once.
+    step, then 1 if an episode has just ended; the next one starts at once. A reset of
+    the simulation makes a new environment and starts with the first episode again.
 
     Parameters
     ----------
     make : str or callable
         Name of the environment, as for ``gymnasium.make``, or a function that makes it.
-    seed : int
-        In the first run, example k of a batch is reset with ``seed + k``. After a reset
-        of the simulation, and in another one, example 0 goes on where it was, and the
-        others get new environments with further seeds.
+    seed : int or None
+        Example k of a batch is reset with ``seed + k``. None: drawn from the seed of
+        the simulation, as for processes of Nengo.
     act : callable or None
         Turns the input, shape (size_in,), into an action. None: for a discrete space
         the number of the largest element; for others the input, clipped to the space.
@@ -49,83 +58,165 @@ def gymnasium_node(
     ValidationError
         If observations are no arrays of numbers, or actions neither arrays nor
         discrete.
+    SimulationError
+        In a run, if the environment raises, or returns something that is not finite or
+        has another shape than it says.
+
+    Examples
+    --------
+    >>> import nengo, nengo_jax
+    >>> from nengo_jax import plants
+    >>> with nengo.Network() as network:
+    ...     pole = plants.gymnasium_node("CartPole-v1", seed=0)
+    ...     push_right = nengo.Node([0, 1])
+    ...     _ = nengo.Connection(push_right, pole, synapse=None)
+    ...     probe = nengo.Probe(pole)
+    >>> with nengo_jax.Simulator(network, progress_bar=False) as sim:
+    ...     sim.run_steps(20)
+    >>> int(sim.data[probe][:, -1].sum())  # it has fallen twice
+    2
     """
-    import gymnasium
-
-    factory = make if callable(make) else (lambda: gymnasium.make(make))
-    environment = factory()
-    name = label or (make if isinstance(make, str) else "environment")
-    sees, acts = environment.observation_space, environment.action_space
-    if not isinstance(sees, gymnasium.spaces.Box):
-        raise ValidationError(
-            f"{name}: observations must be a Box, that is, an array of numbers (got "
-            f"{sees})",
-            attr="make",
-        )
-    if isinstance(acts, gymnasium.spaces.Discrete):
-        size_in, choose = int(acts.n), partial(_largest, acts)
-    elif isinstance(acts, gymnasium.spaces.Box):
-        size_in, choose = int(np.prod(acts.shape)), partial(_clipped, acts)
-    else:
-        raise ValidationError(
-            f"{name}: actions must be a Box or Discrete (got {acts})", attr="make"
-        )
-    if every < 1:
-        raise ValidationError(f"Must be 1 or more (got {every})", attr="every")
-    choose = choose if act is None else act
-    running = _Environment(factory, environment, choose, seed, every)
-    size_out = int(np.prod(sees.shape)) + 2
-    return nengo.Node(running, size_in=size_in, size_out=size_out, label=name)
+    process = Environment(make, seed, act, every)
+    return nengo.Node(process, label=label or process.name)
 
 
-def _largest(space: Any, x: np.ndarray) -> int:
-    return space.start + int(np.argmax(x))
+class Environment(nengo.Process, PerExample):
+    """The process of :func:`gymnasium_node`, which says what the parameters are."""
 
-
-def _clipped(space: Any, x: np.ndarray) -> np.ndarray:
-    return np.clip(x.reshape(space.shape), space.low, space.high).astype(space.dtype)
-
-
-class _Environment:
-    """One environment; a copy is another one, with the next seed."""
+    make = Parameter("make", readonly=True)
+    act = Parameter("act", optional=True, readonly=True)
+    every = Parameter("every", readonly=True)
 
     def __init__(
         self,
-        factory: Callable[[], Any],
-        environment: Any,
-        choose: Callable[[np.ndarray], Any],
-        seed: int,
-        every: int,
+        make: str | Callable[[], Any],
+        seed: int | None = None,
+        act: Choose | None = None,
+        every: int = 1,
     ):
-        self._factory = factory
-        self._environment = environment
-        self._choose = choose
-        self._every = every
-        self._count = 0
-        self._copies = 0
-        self._seed = seed
-        self._shown = self._show(environment.reset(seed=seed)[0], 0.0, False)
+        if every < 1:
+            raise ValidationError(f"Must be 1 or more (got {every})", attr="every")
+        environment = _made(make)
+        sees, acts = environment.observation_space, environment.action_space
+        environment.close()
+        size_in, self._choose = _actions(acts, _name(make))
+        size_out = _observations(sees, _name(make)) + 2
+        super().__init__(default_size_in=size_in, default_size_out=size_out, seed=seed)
+        self.make, self.act, self.every = make, act, every
+        self._element = 0
 
-    def __deepcopy__(self, memo: dict) -> _Environment:
-        self._copies += 1
-        return _Environment(
-            self._factory,
-            self._factory(),
-            self._choose,
-            self._seed + self._copies,
-            self._every,
-        )
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return _name(self.make)
+
+    def for_example(self, element: int) -> Environment:
+        """Return the process of one example of a batch."""
+        twin = copy.copy(self)
+        twin._element = element
+        return twin
+
+    def make_step(
+        self,
+        shape_in: tuple[int, ...],
+        shape_out: tuple[int, ...],
+        dt: float,
+        rng: np.random.RandomState,
+        state: dict,
+    ) -> Callable[[float, np.ndarray], np.ndarray]:
+        """Make an environment, and the function that moves it on."""
+        own = None if self.seed is None else self.seed + self._element
+        seed = int(rng.randint(_SEEDS)) if own is None else own % _SEEDS
+        choose = self._choose if self.act is None else self.act
+        return _Running(self, choose, seed, shape_out)
+
+
+class _Running:
+    """One environment in one simulation."""
+
+    def __init__(
+        self, process: Environment, choose: Choose, seed: int, shape: tuple[int, ...]
+    ):
+        self._name, self._every = process.name, process.every
+        self._choose, self._shape = choose, shape
+        self._environment = _made(process.make)
+        weakref.finalize(self, self._environment.close)
+        self._count = 0
+        seen, _ = self._environment.reset(seed=seed)
+        self._shown = self._show(seen, 0.0, False)
 
     def __call__(self, t: float, x: np.ndarray) -> np.ndarray:
         self._count += 1
         if self._count % self._every == 0:
-            action = self._choose(x)
-            seen, reward, ended, cut, _ = self._environment.step(action)
-            if ended or cut:
-                seen, _ = self._environment.reset()
-            self._shown = self._show(seen, float(reward), ended or cut)
+            self._shown = self._move(np.array(x))
         return self._shown
 
-    @staticmethod
-    def _show(seen: Any, reward: float, ended: bool) -> np.ndarray:
-        return np.concatenate([np.ravel(seen), [reward, float(ended)]])
+    def _move(self, x: np.ndarray) -> np.ndarray:
+        action = self._choose(x)
+        try:
+            seen, reward, ended, cut, _ = self._environment.step(action)
+        except Exception as error:  # environments raise what they like
+            raise SimulationError(
+                f"{self._name}: the environment failed for the action {action!r}, "
+                f"which comes from the input {x}: {type(error).__name__}: {error}"
+            ) from error
+        if ended or cut:
+            seen, _ = self._environment.reset()
+        return self._show(seen, float(reward), bool(ended or cut))
+
+    def _show(self, seen: Any, reward: float, ended: bool) -> np.ndarray:
+        shown = np.concatenate([np.ravel(seen), [reward, float(ended)]])
+        if shown.shape != self._shape:
+            raise SimulationError(
+                f"{self._name}: the environment returned {len(shown) - 2} numbers as "
+                f"its observation, but its observation space has {self._shape[0] - 2}."
+            )
+        if not np.isfinite(shown).all():
+            raise SimulationError(
+                f"{self._name}: the environment returned the observation {seen} and "
+                f"the reward {reward}, which are not all finite."
+            )
+        return shown
+
+
+def _made(make: str | Callable[[], Any]) -> Any:
+    import gymnasium
+
+    return make() if callable(make) else gymnasium.make(make)
+
+
+def _name(make: str | Callable[[], Any]) -> str:
+    return make if isinstance(make, str) else getattr(make, "__name__", "environment")
+
+
+def _observations(space: Any, name: str) -> int:
+    import gymnasium
+
+    if not isinstance(space, gymnasium.spaces.Box):
+        raise ValidationError(
+            f"{name}: observations must be a Box, that is, an array of numbers (got "
+            f"{space}). gymnasium.wrappers.FlattenObservation makes one of most spaces",
+            attr="make",
+        )
+    return int(np.prod(space.shape))
+
+
+def _actions(space: Any, name: str) -> tuple[int, Choose]:
+    """Return the size of the input, and what turns it into an action."""
+    import gymnasium
+
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return int(space.n), partial(_largest, space)
+    if isinstance(space, gymnasium.spaces.Box):
+        return int(np.prod(space.shape)), partial(_clipped, space)
+    raise ValidationError(
+        f"{name}: actions must be a Box or Discrete (got {space})", attr="make"
+    )
+
+
+def _largest(space: Any, x: np.ndarray) -> int:
+    return int(space.start + np.argmax(x))
+
+
+def _clipped(space: Any, x: np.ndarray) -> np.ndarray:
+    return np.clip(x.reshape(space.shape), space.low, space.high).astype(space.dtype)
