@@ -47,8 +47,7 @@ class NaturalGradient(SecondOrder):
     Notes
     -----
     The training logs hold ``squared_norm`` (:math:`g^T F^{-1} g`), ``step_length``,
-    ``cg_iterations`` and ``update_norm`` of the last batch of each epoch, the lengths
-    without the factor ``learning_rate``.
+    ``cg_iterations`` and ``update_norm`` of the last batch of each epoch.
     """
 
     def __init__(

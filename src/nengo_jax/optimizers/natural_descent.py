@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 
 from .checks import check_parameters
 from .conjugate_gradient import conjugate_gradient
-from .curvature import LocalModel, Vector, local_model, of_vector
+from .curvature import LocalModel, Vector, local_model, norm, of_vector
 from .fisher import (
     ITERATIVE,
     NaturalGradientReport,
@@ -65,8 +65,8 @@ def natural_descent(
     Method
         ``init(params) -> state`` and ``update(state, params, batch,
         curvature_batch=None, longest=1) -> (params, state, report)``; ``longest`` is a
-        factor of the step, which the report does not count. If the loss is not a finite
-        number, the parameters stay as they are.
+        factor of the step. If the loss is not a finite number, the parameters stay as
+        they are, and the report says that the step was 0.
 
     Raises
     ------
@@ -120,8 +120,10 @@ def natural_descent(
             here.gradient, natural, found.iterations, settings.radius
         )
         good = jnp.isfinite(here.loss) & jnp.all(jnp.isfinite(step))
-        longest = jnp.asarray(longest, flat.dtype)
-        moved = jnp.where(good, longest * step, 0)
+        factor = jnp.where(good, jnp.asarray(longest, flat.dtype), 0)
+        moved = jnp.where(good, factor * step, 0)  # 0 * NaN would be NaN
+        length = jnp.where(good, factor * report.step_length, 0)
+        report = report._replace(step_length=length, update_norm=norm(moved))
         direction = jnp.where(good, natural, 0)
         after = NaturalDescentState(unravel(direction))
         return unravel(flat - moved), after, report
