@@ -15,7 +15,7 @@ from .arms import (
 )
 from .black_box import black_box, derivative_error
 from .classic import cart_pole, damped_mass, pendulum
-from .closed_loop import HoldState, Trajectory, hold, roll_out, run
+from .closed_loop import Control, HoldState, Trajectory, hold, roll_out, run
 from .cost import quadratic_cost
 from .environment import gymnasium_node
 from .limits import squash
@@ -29,6 +29,7 @@ __all__ = [
     "RODS",
     "THREE_LINKS",
     "Arm",
+    "Control",
     "HoldState",
     "Plant",
     "PlantNode",
