@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import jax
 import nengo
 import numpy as np
 import pytest
+from jax._src import monitoring
 from nengo.builder import Model
 from nengo.builder.operator import Copy, Operator, Reset
 from nengo.builder.signal import Signal
@@ -208,3 +210,19 @@ def check_operators(
                 expected = reference.signals[theirs]
                 assert_close(sim.signals[ours], expected, theirs, rtol)
         return {s.name: np.array(reference.signals[s]) for s in pairs[0]}
+
+
+@contextmanager
+def count_compilations() -> Iterator[list[str]]:
+    """Collect an entry for each function that JAX compiles, or loads from its cache."""
+    compiled: list[str] = []
+
+    def listen(event: str, seconds: float, **_: object) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield compiled
+    finally:
+        monitoring.unregister_event_duration_listener(listen)

@@ -14,7 +14,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A unit is a module or a package right below nengo_jax. Its layer is the number of
 # layers that it may rest on; units of one layer may import each other.
 LAYERS = {
-    6: {"cli", "convert", "energy", "layers", "nir", "optimizers", "plants"},
+    6: {"cli", "convert", "energy", "layers", "live", "nir", "optimizers", "plants"},
     5: {"simulator"},
     4: {
         "callbacks",
@@ -152,6 +152,8 @@ def test_only_declared_dependencies(path):
         declared |= {"matplotlib", "tensorboard"}  # the extra [tensorboard]
     if unit_of(path) == "convert":
         declared |= {"matplotlib"}  # the extra [demo]
+    if unit_of(path) == "live":
+        declared |= {"h5py"}  # the extra of the same name
     if unit_of(path) == "nir":
         declared |= {"nir"}  # the extra of the same name
     if unit_of(path) == "plants":

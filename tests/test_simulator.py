@@ -5,15 +5,12 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import jax
 import nengo
 import numpy as np
 import pytest
-from helpers import assert_close, compare_networks, run_jax
-from jax._src import monitoring
+from helpers import assert_close, compare_networks, count_compilations, run_jax
 from nengo.builder import Model
 from nengo.builder.signal import Signal
 from nengo.exceptions import ReadonlyError, SimulationError, SimulatorClosed
@@ -70,22 +67,6 @@ def host_network() -> nengo.Network:
 BOTH = pytest.mark.parametrize(
     "make", [neural_network, host_network], ids=["device", "host"]
 )
-
-
-@contextmanager
-def count_compilations() -> Iterator[list[str]]:
-    """Collect an entry for each function that JAX compiles, or loads from its cache."""
-    compiled: list[str] = []
-
-    def listen(event: str, seconds: float, **_: object) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield compiled
-    finally:
-        monitoring.unregister_event_duration_listener(listen)
 
 
 # -- running

@@ -30,7 +30,17 @@ from .simulator import Simulator
 from .version import version as __version__
 
 if TYPE_CHECKING:
-    from . import callbacks, convert, energy, layers, losses, nir, optimizers, plants
+    from . import (
+        callbacks,
+        convert,
+        energy,
+        layers,
+        live,
+        losses,
+        nir,
+        optimizers,
+        plants,
+    )
     from .convert import Converter, calibrate
     from .model import NengoLayer
     from .nodes import Layer, TensorNode
@@ -46,6 +56,7 @@ _NEEDS_KERAS = {
     "convert": "nengo_jax.convert",
     "energy": "nengo_jax.energy",
     "layers": "nengo_jax.layers",
+    "live": "nengo_jax.live",
     "losses": "nengo_jax.losses",
     "nir": "nengo_jax.nir",
     "optimizers": "nengo_jax.optimizers",
@@ -79,6 +90,7 @@ __all__ = [
     "energy",
     "functional",
     "layers",
+    "live",
     "losses",
     "nir",
     "optimizers",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import jax
 import numpy as np
-from nengo import Network, Node
+from nengo import Network, Node, Probe
 from nengo.builder import Model
 from nengo.builder.signal import Signal
 from nengo.exceptions import ValidationError
@@ -30,7 +31,8 @@ def check_data(
     Parameters
     ----------
     data : mapping of Node to array, shape (batch, steps, size), or None
-        Without a batch size the batch axis may be left out.
+        Without a batch size the batch axis may be left out, and for one step that of
+        the steps.
     model : Model
     steps : int
     batch_size : int or None
@@ -88,20 +90,38 @@ def _check_array(
         raise ValidationError(
             f"The data for {node} are not numbers: {error}", attr="data"
         ) from error
-    expected = (batch_size or 1, steps, node.size_out)
-    if batch_size is None and array.ndim == 2:
-        array = array[None]
-    if array.shape != expected:
+    lead = () if batch_size is None else (batch_size,)
+    full = (batch_size or 1, steps, node.size_out)
+    wanted = (*lead, *full[1:])
+    short = [(*lead, node.size_out), *([lead] if node.size_out == 1 else [])]
+    if array.shape not in (full, wanted, *(short if steps == 1 else [])):
         raise ValidationError(
-            f"The data for {node} have shape {np.shape(value)}, but should have "
-            f"shape {expected}: examples (minibatch_size), steps, size of the node",
+            f"The data for {node} have shape {array.shape}, but should have shape "
+            f"{full}: examples (minibatch_size), steps, size of the node"
+            + (f". For one step, {short[0]} will do." if steps == 1 else ""),
             attr="data",
         )
     if not np.all(np.isfinite(array)):
         raise ValidationError(
             f"The data for {node} contain NaN or infinite values", attr="data"
         )
-    return array if batch_size is not None else array[0]
+    return array.reshape(wanted)
+
+
+def check_outputs(outputs: Probe | Sequence[Probe], model: Model) -> None:
+    """Raise ValidationError unless these are probes that see every step."""
+    probes: list[Any] = [outputs] if isinstance(outputs, Probe) else list(outputs)
+    for probe in probes:
+        if probe not in model.probes:
+            raise ValidationError(
+                f"{probe!r} is no probe of the network", attr="outputs"
+            )
+        if probe.sample_every is not None and probe.sample_every > model.dt:
+            raise ValidationError(
+                f"{probe} has sample_every={probe.sample_every}, so there are steps "
+                "that it does not see. Take a probe without sample_every.",
+                attr="outputs",
+            )
 
 
 def check_network(network: Any, model: Any) -> None:
@@ -162,6 +182,19 @@ def check_batch_size(size: Any) -> int | None:
             f"Must be a positive integer or None (got {size!r})", attr="minibatch_size"
         )
     return None if size is None else int(size)
+
+
+def check_device(device: Any) -> Any:
+    """Return a device of JAX by its name, such as "cpu" or "gpu:1"."""
+    if device is None or isinstance(device, jax.Device):
+        return device
+    kind, _, number = str(device).strip("/").partition(":")
+    try:
+        return jax.devices(kind)[int(number or 0)]
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise ValidationError(
+            f"No device {device!r}. Available: {jax.devices()}", attr="device"
+        ) from error
 
 
 def check_dtype(dtype: Any) -> np.dtype:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from nengo import Probe
 from nengo.exceptions import ValidationError
+
+Rows = Mapping[Probe, np.ndarray]  # shape (samples, [batch,] size)
 
 
 class SimulationData(Mapping[Any, Any]):
@@ -72,6 +75,16 @@ class SimulationData(Mapping[Any, Any]):
 
     def __repr__(self) -> str:
         return f"<SimulationData of {len(self.raw)} objects>"
+
+    def extend(self, rows: Rows) -> None:
+        """Add what probes recorded.
+
+        Parameters
+        ----------
+        rows : mapping of Probe to ndarray, shape (samples, [batch,] size)
+        """
+        for probe, samples in rows.items():
+            self.raw[probe].extend(samples)
 
     def reset(self) -> None:
         """Forget arrays made from samples."""

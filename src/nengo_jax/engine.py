@@ -162,6 +162,28 @@ class Engine:
                 raise error
             done += count
 
+    def warm_up(self, data: Data) -> None:
+        """Compile what one step with such data needs, and change nothing.
+
+        Parameters
+        ----------
+        data : mapping of Signal to ndarray, shape ([batch,] 1, size)
+        """
+        self._still, data = self._take_still(data)
+        blank = self._feeder.blank(data)
+        with self.context():
+            if self._on_host:
+                loop = self._host_loop(data)
+                loop.warm_up(
+                    self.state, self._step_blocks(blank), self.compiled.layout.dtype
+                )
+            else:
+                inputs, batched = self._chunk_inputs(blank)
+                _, on_device = self._sample_rows(1, 1)
+                self._chunk_function(1, batched)(
+                    self.params, self.state, inputs, *on_device
+                )
+
     def _record(self, steps: int, rows: list[np.ndarray]) -> Recorded:
         """Give the rows of each probe the shape of what it probes."""
         lead = () if self.batch_size is None else (self.batch_size,)
@@ -189,13 +211,7 @@ class Engine:
         )
         if count == 0:
             return Recorded(0, [np.zeros((0,)) for _ in program.samples]), error
-        held = {} if CONSTANTS in sequences else self._held()
-        held |= self._still
-        inputs = Inputs(held, sequences)
-        batched = Inputs(
-            {name: value.ndim == 2 for name, value in held.items()},
-            {name: value.ndim == 3 for name, value in sequences.items()},
-        )
+        inputs, batched = self._chunk_inputs(sequences)
         rows, on_device = self._sample_rows(count, capacity)
         arguments = (self.params, self.state, inputs, *on_device)
         chunk = self._chunk_function(capacity, batched)(*arguments)
@@ -211,6 +227,16 @@ class Engine:
             for buffer, row in zip(chunk.samples, rows, strict=True)
         ]
         return self._record(count, kept), error
+
+    def _chunk_inputs(self, sequences: dict[str, np.ndarray]) -> tuple[Inputs, Inputs]:
+        """Inputs of a compiled loop, and which of them have a batch axis."""
+        held = {} if CONSTANTS in sequences else self._held()
+        held |= self._still
+        batched = Inputs(
+            {name: value.ndim == 2 for name, value in held.items()},
+            {name: value.ndim == 3 for name, value in sequences.items()},
+        )
+        return Inputs(held, sequences), batched
 
     def _take_still(self, data: Data) -> tuple[dict[str, np.ndarray], Data]:
         """Take from the data of a run those of constant nodes, if they do not change.
@@ -309,7 +335,11 @@ class Engine:
         fed = self._feeder.take(self.hosted.samplers, first + k, 1, 1, part)
         if fed.error is not None:
             raise fed.error
-        inputs = {name: value[..., 0, :] for name, value in fed.sequences.items()}
+        return self._step_blocks(fed.sequences)
+
+    def _step_blocks(self, sequences: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Input blocks of a single step."""
+        inputs = {name: value[..., 0, :] for name, value in sequences.items()}
         if CONSTANTS not in inputs and self._constants_vary:
             inputs |= self._held()
         if self.batch_size is not None:

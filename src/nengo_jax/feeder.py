@@ -75,6 +75,18 @@ class Feeder:
         values |= {signal: time[:, None] for signal, time in clock.items()}
         return Fed(dict(self._fill(values, count, capacity, data)), count, error)
 
+    def blank(self, data: Data) -> dict[str, np.ndarray]:
+        """Return inputs of one step that have the shapes of those of :meth:`take`.
+
+        Nothing is called or drawn for them.
+        """
+        values: dict[Signal, np.ndarray] = {}
+        for source in self._sources:
+            if source.signal is not None:
+                lead = () if source.shared or self._examples == 1 else (self._examples,)
+                values[source.signal] = np.zeros((*lead, 1, source.signal.size))
+        return dict(self._fill({**values, **data}, 1, 1, data))
+
     def _own(self, samplers: Samplers, number: int) -> list[Sampler]:
         shared = self._sources[number].shared
         return [own[number] for own in (samplers[:1] if shared else samplers)]

@@ -6,13 +6,12 @@ import logging
 import random
 import warnings
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import jax
 import nengo
 import numpy as np
 from nengo import Node, Probe
@@ -29,15 +28,17 @@ from .checks import (
     check_batch_size,
     check_clock,
     check_data,
+    check_device,
     check_dtype,
     check_network,
+    check_outputs,
     check_seed,
     check_steps,
     check_time,
 )
 from .compiler import build_model, compile_model, host_warning
 from .compiler.parameters import parameters_of
-from .data import SimulationData
+from .data import Rows, SimulationData
 from .engine import Engine, Recorded
 from .feeder import Data
 from .names import name_objects, nodes_of
@@ -91,6 +92,9 @@ class Simulator(Trainable):
     signals : Signals or None
         Live values of all signals, to read and write between runs; None once closed.
     closed : bool
+    listeners : list of callable
+        Called with each piece of a run as ``listener(steps, rows)``: the range of its
+        steps, and for each probe an array of shape (samples, [batch,] size).
     seed : int
     progress_bar, optimize, minibatch_size
         As given.
@@ -158,11 +162,12 @@ class Simulator(Trainable):
         )
         host_warning(compiled)
         self._made_learner: Learner | None = None
-        self._engine = Engine(compiled, minibatch_size, _find_device(device))
+        self._engine = Engine(compiled, minibatch_size, check_device(device))
         self._engine.start(self.seed)
         self.signals: Signals | None = Signals(self.model, self._engine)
         self._live = Live(self.model, self.signals, _weakly(self._adopt))
         self.data = SimulationData(dict(self.model.params), minibatch_size, self._live)
+        self.listeners: list[Callable[[range, Rows], None]] = []
         self.closed = False
         self.clear_probes()
 
@@ -292,15 +297,55 @@ class Simulator(Trainable):
 
     # -- running
 
-    def step(self, data: Any = None, stateful: bool = True) -> None:
+    def step(
+        self,
+        data: Any = None,
+        stateful: bool = True,
+        *,
+        outputs: Probe | Sequence[Probe] | None = None,
+        keep: bool | None = None,
+    ) -> Any:
         """Advance by one step.
 
         Parameters
         ----------
         data, stateful
             As for :meth:`run_steps`.
+        outputs : Probe, sequence of Probe, or None
+            What to return. :class:`nengo_jax.live.Loop` does so in time with a clock.
+        keep : bool or None
+            As for :meth:`run_steps`; None means only if there are no ``outputs``.
+
+        Returns
+        -------
+        ndarray of shape ([batch,] size), dict of Probe to ndarray, or None
+            What the probes see after this step, in the form of ``outputs``.
+
+        Raises
+        ------
+        ValidationError
+            As for :meth:`run_steps`, or if a probe does not see every step.
         """
-        self.run_steps(1, data, progress_bar=False, stateful=stateful)
+        keep = outputs is None if keep is None else keep
+        if outputs is None:
+            self.run_steps(1, data, False, stateful, keep)
+            return None
+        check_outputs(outputs, self.model)
+        rows = self._advance(1, data, False, stateful, keep)
+        if isinstance(outputs, Probe):
+            return rows[outputs][-1]
+        return {probe: rows[probe][-1] for probe in outputs}
+
+    def warm_up(self, data: Any = None) -> None:
+        """Compile what :meth:`step` with such data needs, without taking the step.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`step`; only the shapes matter.
+        """
+        self._check_open()
+        self._engine.warm_up(self._check_data(data, 1))
 
     def run(
         self,
@@ -308,13 +353,14 @@ class Simulator(Trainable):
         data: Any = None,
         progress_bar: bool | ProgressBar | None = None,
         stateful: bool = True,
+        keep: bool = True,
     ) -> None:
         """Advance by some time, rounded to whole steps.
 
         Parameters
         ----------
         time_in_seconds : float
-        data, progress_bar, stateful
+        data, progress_bar, stateful, keep
             As for :meth:`run_steps`.
 
         Raises
@@ -338,7 +384,7 @@ class Simulator(Trainable):
             time_in_seconds,
             steps,
         )
-        self.run_steps(steps, data, progress_bar, stateful)
+        self.run_steps(steps, data, progress_bar, stateful, keep)
 
     def run_steps(
         self,
@@ -346,6 +392,7 @@ class Simulator(Trainable):
         data: Any = None,
         progress_bar: bool | ProgressBar | None = None,
         stateful: bool = True,
+        keep: bool = True,
     ) -> None:
         """Advance by a number of steps.
 
@@ -355,12 +402,15 @@ class Simulator(Trainable):
         data : mapping of Node or str to array, shape (batch, steps, size), or None
             Values for input nodes, in place of their own output, by node or by its name
             (:meth:`get_name`); or a list in the order of the nodes; or an array for the
-            first one. The batch axis may be left out if ``minibatch_size`` is None.
+            first one. The batch axis may be left out if ``minibatch_size`` is None, and
+            the axis of steps for one step.
         progress_bar : bool, ProgressBar or None
             None means what the simulator was made with.
         stateful : bool
             False: record what happens, then go back to the state and time before.
             Noise goes on.
+        keep : bool
+            Whether ``sim.data`` gets what the probes see; ``listeners`` do in any case.
 
         Raises
         ------
@@ -375,36 +425,53 @@ class Simulator(Trainable):
         steps = check_steps(steps)
         if steps == 0:
             return
-        if data is not None:
-            data = nodes_of(data, self._names)
-        inputs = check_data(data, self.model, steps, self.minibatch_size)
         bar = self.progress_bar if progress_bar is None else progress_bar
+        self._advance(steps, data, bar, stateful, keep)
+
+    def _advance(
+        self, steps: int, data: Any, bar: bool | ProgressBar, stateful: bool, keep: bool
+    ) -> Rows:
+        """Run, and return what the probes saw in the last piece."""
+        self._check_open()
+        pieces = self._engine.run(steps, self._check_data(data, steps))
         assert self.signals is not None
         self._adopt()
         self.signals.push()
         try:
             with nullcontext() if stateful else self._engine.aside():
-                self._run(steps, inputs, bar)
+                if bar is False:  # a tracker takes longer than a step
+                    return self._record(pieces, keep)
+                progress = Progress("Simulating", "Simulation", steps)
+                with ProgressTracker(bar, progress) as tracker:
+                    return self._record(pieces, keep, tracker.total_progress)
         finally:
             self.signals.pull()
 
-    def _run(self, steps: int, inputs: Data, bar: bool | ProgressBar) -> None:
-        if bar is False:  # a tracker takes longer than a step
-            self._record(self._engine.run(steps, inputs))
-            return
-        progress = Progress("Simulating", "Simulation", steps)
-        with ProgressTracker(bar, progress) as tracker:
-            self._record(self._engine.run(steps, inputs), tracker.total_progress)
+    def _check_data(self, data: Any, steps: int) -> Data:
+        if data is not None:
+            data = nodes_of(data, self._names)
+        return check_data(data, self.model, steps, self.minibatch_size)
 
     def _record(
-        self, pieces: Iterable[Recorded], progress: Progress | None = None
-    ) -> None:
-        """Keep what the probes recorded, piece by piece as it comes."""
+        self,
+        pieces: Iterable[Recorded],
+        keep: bool,
+        progress: Progress | None = None,
+    ) -> Rows:
+        """Hand out what the probes recorded, piece by piece as it comes."""
+        rows: Rows = {}
         for recorded in pieces:
-            for probe, rows in zip(self.model.probes, recorded.rows, strict=True):
-                self.data.raw[probe].extend(rows)
-            if progress is not None and recorded.steps:
+            if not recorded.steps:
+                continue
+            rows = dict(zip(self.model.probes, recorded.rows, strict=True))
+            if keep:
+                self.data.extend(rows)
+            steps = range(self.n_steps - recorded.steps + 1, self.n_steps + 1)
+            for listener in self.listeners:
+                listener(steps, rows)
+            if progress is not None:
                 progress.step(recorded.steps)
+        return rows
 
     def clear_probes(self) -> None:
         """Forget all recorded data."""
@@ -520,15 +587,3 @@ def _weakly(method: Callable[[], None]) -> Callable[[], None]:
             bound()
 
     return call
-
-
-def _find_device(device: Any) -> Any:
-    if device is None or isinstance(device, jax.Device):
-        return device
-    kind, _, number = str(device).strip("/").partition(":")
-    try:
-        return jax.devices(kind)[int(number or 0)]
-    except (RuntimeError, IndexError, ValueError) as error:
-        raise ValidationError(
-            f"No device {device!r}. Available: {jax.devices()}", attr="device"
-        ) from error

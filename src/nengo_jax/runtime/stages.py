@@ -137,6 +137,22 @@ class HostLoop:
             for piece in [*self._pieces, self._turn]
         }
 
+    def warm_up(self, state: Memory, inputs: Memory, dtype: np.dtype) -> None:
+        """Compile the pieces of a single step, with zeros for what Python returns.
+
+        Parameters
+        ----------
+        state, inputs : mapping of str to Array
+        dtype : dtype
+            Type of what Python returns.
+        """
+        carry, results = self._enter(state), self._nothing
+        for part, piece in zip(self._parts, self._pieces, strict=True):
+            carry = self._call(piece, carry, inputs, {}, results)
+            if part.after is not None:
+                size = sum(write.access.size for write in part.after.writes)
+                results = np.zeros((*self._lead, size), dtype)
+
     def run(
         self,
         state: Memory,
