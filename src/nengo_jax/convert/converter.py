@@ -68,7 +68,8 @@ class Converter:
     inputs : KerasMapping
         The nodes to feed, by input tensor or layer of the model.
     outputs : KerasMapping
-        The probes, by output tensor or layer of the model.
+        The probes, by output tensor or layer of the model. A tensor that the model
+        returns twice has one probe: its loss takes twice the weight.
     layers : KerasMapping
         The object that gives the output of each layer, a node or neurons.
     calls : list of Converted
@@ -190,7 +191,7 @@ class Converter:
         training: bool = False,
         inputs: Any = None,
         atol: float = 1e-8,
-        rtol: float = 1e-5,
+        rtol: float | None = None,
     ) -> bool:
         """Check that the network gives what the Keras model gives.
 
@@ -200,13 +201,16 @@ class Converter:
         ----------
         training : bool
             Whether to compare after three epochs of training as well, with SGD at a
-            learning rate of 0.1 towards ones. The model is not changed.
+            learning rate of 0.1 towards ones. Dropout and other noise is the same in
+            both. The model is not changed.
         inputs : array, or structure of arrays as the model takes it, or None
             None: a batch of two with random numbers in [-1, 1], of ten steps in a
             temporal model.
-        atol, rtol : float
+        atol : float
+        rtol : float or None
             A difference of ``atol + rtol * m`` is allowed, where m is the largest
-            absolute value of the output.
+            absolute value of the output. None: 1e-5; if layers compute in less than
+            single precision, as with the policy "mixed_float16", 16 roundings of it.
 
         Returns
         -------
@@ -216,8 +220,8 @@ class Converter:
         Raises
         ------
         ValueError
-            If outputs differ, or the numbers of trainable parameters do; or if the
-            inputs do not fit the model.
+            If outputs differ, or the numbers of trainable parameters do; if noise in
+            training cannot be the same in both; or if the inputs do not fit the model.
         """
         nodes, probes = self._ends
         verify(

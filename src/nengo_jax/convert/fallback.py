@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -32,7 +33,8 @@ def convert_exact(
     """
     if call.leading == 2 and not _treats_steps_alone(call):
         raise joined_steps(call)
-    function = call.layer if _is_plain(call) else Applied(call)
+    held = replace(call, layer=_own_layer(call))
+    function = held.layer if _is_plain(call) else Applied(held)
     first, shape_in = sources[0], call.shape_in
     if len(sources) > 1:
         shape_in = (sum(math.prod(source.shape) for source in sources),)
@@ -56,6 +58,25 @@ def convert_exact(
         outputs.append(Source(part, value.shape))
         start = stop
     return Converted(call, tuple(outputs), incoming=tuple(made))
+
+
+def _own_layer(call: LayerCall) -> Any:
+    """Return the layer of a call, or a copy.
+
+    Statistics and random states change in training, and two nodes cannot change one of
+    them, so a layer that has them is copied where it is called again.
+    """
+    layer = call.layer
+    first = call.label == layer.name
+    if first or not isinstance(layer, keras.Layer) or not layer.non_trainable_variables:
+        return layer
+    config = layer.get_config()
+    if "seed" in config:  # the same again would draw the same numbers
+        config["seed"] = None
+    copy = type(layer).from_config(config)
+    copy.build_from_config(layer.get_build_config() or {})
+    copy.set_weights(layer.get_weights())
+    return copy
 
 
 def joined_steps(call: LayerCall) -> TypeError:

@@ -73,17 +73,34 @@ def _elements(transform: nengo.Convolution) -> np.ndarray:
 def convert_global_pooling(
     call: LayerCall, sources: tuple[Source, ...], options: Options
 ) -> Converted:
-    """Convert ``GlobalAveragePooling1D`` to ``3D``, and maxima likewise.
+    """Convert ``GlobalAveragePooling1D`` to ``3D``, and maxima likewise."""
+    (source,), axis = sources, channel_axis_of(call.layer)
+    channels = source.shape[axis]
+    positions = math.prod(source.shape) // channels
+    transform = mean_of_positions(positions, channels, last=axis == -1)
+    node = passthrough(call.label, call.shape_out)
+    made = connect(
+        source.obj, node, f"{call.label}.input", options, transform=transform
+    )
+    axis = axis if len(call.shape_out) > 1 else -1
+    return Converted(call, (Source(node, call.shape_out, axis),), incoming=(made,))
+
+
+def mean_of_positions(
+    positions: int, channels: int, *, last: bool
+) -> nengo.Convolution:
+    """Return the transform that gives each channel its mean.
 
     Positions and channels change their roles: the mean is a convolution with a kernel
     of size 1 that has one input channel for each position.
+
+    Parameters
+    ----------
+    positions, channels : int
+    last : bool
+        Whether the channels come last.
     """
-    layer, (source,) = call.layer, sources
-    axis = channel_axis_of(layer)
-    channels = source.shape[axis]
-    positions = math.prod(source.shape) // channels
-    last = axis == -1
-    transform = nengo.Convolution(
+    return nengo.Convolution(
         1,
         (positions, channels) if last else (channels, positions),
         kernel_size=(1,),
@@ -91,12 +108,6 @@ def convert_global_pooling(
         channels_last=not last,
         init=np.full((1, positions, 1), 1 / positions),
     )
-    node = passthrough(call.label, call.shape_out)
-    made = connect(
-        source.obj, node, f"{call.label}.input", options, transform=transform
-    )
-    axis = axis if len(call.shape_out) > 1 else -1
-    return Converted(call, (Source(node, call.shape_out, axis),), incoming=(made,))
 
 
 def refuse_maximum(call: LayerCall, options: Options) -> str | None:

@@ -67,6 +67,13 @@ class KerasSpikingCell(keras.layers.Layer):
         """All variables, among them ``dt`` if it is one."""
         return [*super().variables, *self._time_step.variables]
 
+    @property
+    def state_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the states of one example, known before the cell is built."""
+        sizes = self.state_size
+        sizes = sizes if isinstance(sizes, list) else [sizes]
+        return [(size,) if isinstance(size, int) else tuple(size) for size in sizes]
+
     @abstractmethod
     def dynamics(self, training: bool) -> Dynamics:
         """Return what the cell computes, with its weights as they are now."""

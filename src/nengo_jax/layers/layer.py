@@ -245,16 +245,14 @@ class KerasSpikingLayer(keras.layers.Layer):
         shape = (*times, *cell.size)
         if not self.return_state:
             return shape
-        states = jax.eval_shape(lambda: cell.get_initial_state(1))
-        return [shape, *((batch_size, *state.shape[1:]) for state in states)]
+        return [shape, *((batch_size, *state) for state in cell.state_shapes)]
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Return the mask of the outputs: that of the inputs, if all are returned."""
         mask = previous_mask if self.return_sequences else None
         if not self.return_state:
             return mask
-        states = jax.eval_shape(lambda: self.cell.get_initial_state(1))
-        return [mask, *(None for _ in states)]
+        return [mask, *(None for _ in self.cell.state_shapes)]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same layer."""

@@ -11,6 +11,7 @@ from nengo import Node
 from nengo.dists import Choice
 from nengo.ensemble import Neurons
 
+from ..pooling import mean_of_positions
 from ..scaling import replace
 from .readout import FILTERED
 from .records import Assembled, Part, Settings
@@ -74,25 +75,15 @@ def add_shift(net: nengo.Network, part: Part, value: np.ndarray) -> Node:
 
 
 def add_mean(net: nengo.Network, part: Part) -> nengo.Probe:
-    """Add a probe of the mean activation of each channel.
-
-    The mean is a convolution with a kernel of size 1 for which positions are channels.
-    """
-    channels, size = part.count, part.channels.size
-    positions = size // channels
+    """Add a probe of the mean activation of each channel."""
+    channels = part.count
+    positions = part.channels.size // channels
     last = positions == 1 or part.channels[1] != part.channels[0]
+    transform = None
+    if positions > 1:
+        transform = mean_of_positions(positions, channels, last=last)
     with net:
         node = Node(size_in=channels, label=f"{part.label}.mean")
-        transform: Any = None
-        if positions > 1:
-            transform = nengo.Convolution(
-                1,
-                (positions, channels) if last else (channels, positions),
-                kernel_size=(1,),
-                strides=(1,),
-                channels_last=not last,
-                init=np.full((1, positions, 1), 1 / positions),
-            )
         nengo.Connection(part.source, node, transform=transform, synapse=None)
         return nengo.Probe(node, label=f"{part.label}.mean")
 
