@@ -16,8 +16,8 @@ torques of one reach, and how the errors fall from update to update.
 
 Run it with ``python examples/arm_reaching.py``. Its siblings use the same parts:
 ``arm_black_box.py`` (the arm is Python that nobody can differentiate),
-``arm_there_and_back.py``, ``arm_straight.py``, ``arm_in_nengo.py`` and
-``arm_spiking.py``.
+``arm_there_and_back.py``, ``arm_straight.py``, ``arm_held.py`` (another regime of
+training), ``arm_in_nengo.py`` and ``arm_spiking.py``.
 """
 
 from __future__ import annotations
@@ -153,15 +153,20 @@ def control_with(params: Params) -> plants.Control:
     return control
 
 
-def reach(arm: plants.Plant, params: Params, task: Task) -> plants.Trajectory:
-    """Let the network control the arm in all reaches."""
+def reach(
+    arm: plants.Plant, params: Params, task: Task, held: jax.Array | None = None
+) -> plants.Trajectory:
+    """Let the network control the arm in all reaches, or show it what is held."""
     silent = (jnp.zeros(UNITS), jnp.zeros(UNITS))
     control = control_with(params)
 
-    def one(start: Any, goals: jax.Array) -> plants.Trajectory:
-        return plants.roll_out(arm, control, silent, start, len(goals), given=goals)
+    def one(start: Any, goals: jax.Array, held: jax.Array | None) -> plants.Trajectory:
+        steps = len(goals)
+        return plants.roll_out(
+            arm, control, silent, start, steps, given=goals, held=held
+        )
 
-    return jax.vmap(one)(task.starts, task.goals)
+    return jax.vmap(one)(task.starts, task.goals, held)
 
 
 def final_cost(trajectories: plants.Trajectory, task: Task) -> jax.Array:
@@ -176,13 +181,16 @@ def final_cost(trajectories: plants.Trajectory, task: Task) -> jax.Array:
 def train(
     arm: plants.Plant,
     task: Task,
-    loss: Callable[[plants.Trajectory, Task], jax.Array],
+    loss: Callable[[Any, Task], jax.Array],
     params: Params,
     updates: int,
-    settings: HessianFreeSettings = SETTINGS,
+    predict: Callable[[plants.Plant, Params, Task], Any] = reach,
 ) -> tuple[Params, Learning]:
-    """Train all reaches at once; all updates are one compiled loop."""
-    method = hessian_free(lambda p, task: reach(arm, p, task), loss, settings)
+    """Train all reaches at once; all updates are one compiled loop.
+
+    The loss is a convex function of what is predicted, by default the trajectories.
+    """
+    method = hessian_free(lambda p, task: predict(arm, p, task), loss, SETTINGS)
 
     @jax.jit
     def optimize(params: Params) -> tuple[Params, Learning]:
