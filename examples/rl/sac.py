@@ -44,6 +44,7 @@ import nengo
 import numpy as np
 import optax
 from jax import Array, lax
+from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -83,6 +84,7 @@ STRETCH = 2000  # steps from test to test
 
 Weights = Mapping[str, Array]
 Dense = Sequence[tuple[Array, Array]]
+Critics = tuple[Dense, ...]  # two
 Key = Array
 
 
@@ -100,7 +102,7 @@ class Learned(NamedTuple):
 
     actor: Weights  # of the Nengo network
     log_std: Dense
-    critics: tuple[Dense, Dense]
+    critics: Critics
     log_temperature: Array
 
 
@@ -108,7 +110,7 @@ class Training(NamedTuple):
     """What changes in the course of training."""
 
     learned: Learned
-    targets: tuple[Dense, Dense]  # the critics, a little behind
+    targets: Critics  # the critics, a little behind
     memory: optax.OptState
     replay: Transition
     step: Array  # of each environment
@@ -118,7 +120,7 @@ class Training(NamedTuple):
 class Run(NamedTuple):
     """What comes out of training."""
 
-    weights: dict[str, np.ndarray]
+    weights: Weights  # of the actor
     curve: list[float]  # mean returns of tests
     seconds: float
 
@@ -160,26 +162,27 @@ def draw_weights(seed: int) -> Weights:
     """Weights of the actor before training."""
     rng = np.random.RandomState(seed)
     # a neuron needs a current of 1 to spike at all, and of 4 to spike in each step
-    weights = {"to fields/weights": np.asarray(5.0)}
+    values = {"to fields/weights": np.asarray(5.0)}
     sizes = list(LAYERS.items())
     for (_, size_in), (name, size) in pairwise(sizes):
         drawn = rng.normal(0, 4 / np.sqrt(size_in), (size, size_in))
-        weights[f"to {name}/weights"] = drawn
-    weights |= {f"{name}/bias": np.zeros(size) for name, size in sizes}
-    weights["to mean/weights"] = np.zeros((1, sizes[-1][1]))
-    return {name: jnp.asarray(value, jnp.float32) for name, value in weights.items()}
+        values[f"to {name}/weights"] = drawn
+    values |= {f"{name}/bias": np.zeros(size) for name, size in sizes}
+    values["to mean/weights"] = np.zeros((1, sizes[-1][1]))
+    return {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
 
 
-def add_actor(fields: nengo.Node, weights: Weights) -> nengo.Node:
+def add_actor(stimuli: nengo.Node, weights: Weights) -> nengo.Node:
     """Add the actor to a network, behind a node; return the node of the mean torque."""
-    weights = {name: np.asarray(value, float) for name, value in weights.items()}
-    before = fields
+    values = {name: np.asarray(value, float) for name, value in weights.items()}
+    before = stimuli
     for name, size in LAYERS.items():
         layer = nengo.Ensemble(
             size,
             1,
-            bias=weights[f"{name}/bias"],
-            gain=np.full(size, 100.0),  # of encoders, which nothing uses here
+            bias=values[f"{name}/bias"],
+            # of encoders, which nothing uses; nengo wants more than a bias takes away
+            gain=np.full(size, 100.0),
             neuron_type=nengo.LIF(
                 TAU_RC,
                 tau_ref=0.0,
@@ -188,10 +191,10 @@ def add_actor(fields: nengo.Node, weights: Weights) -> nengo.Node:
             ),
             label=name,
         )
-        connect(before, layer.neurons, f"to {name}", weights)
+        connect(before, layer.neurons, f"to {name}", values)
         before = layer.neurons
     mean = nengo.Node(size_in=1, label="mean")
-    connect(before, mean, "to mean", weights)
+    connect(before, mean, "to mean", values)
     return mean
 
 
@@ -199,9 +202,9 @@ def connect(
     pre: nengo.Node | nengo.ensemble.Neurons,
     post: nengo.Node | nengo.ensemble.Neurons,
     label: str,
-    weights: Weights,
+    values: Mapping[str, np.ndarray],
 ) -> None:
-    transform = weights[f"{label}/weights"]
+    transform = values[f"{label}/weights"]
     nengo.Connection(pre, post, transform=transform, synapse=None, label=label)
 
 
@@ -265,7 +268,7 @@ def value(critic: Dense, seen: Array, action: Array) -> Array:
     return dense(critic, jnp.concatenate([seen, action]))[0]
 
 
-def lower_value(critics: tuple[Dense, Dense], seen: Array, action: Array) -> Array:
+def lower_value(critics: Critics, seen: Array, action: Array) -> Array:
     return jnp.minimum(*(value(critic, seen, action) for critic in critics))
 
 
@@ -275,7 +278,7 @@ def lower_value(critics: tuple[Dense, Dense], seen: Array, action: Array) -> Arr
 def critic_loss(
     net: nengo_jax.Functional,
     learned: Learned,
-    targets: tuple[Dense, Dense],
+    targets: Critics,
     happened: Transition,
     key: Key,
 ) -> Array:
@@ -285,7 +288,8 @@ def critic_loss(
     entropy = -jnp.exp(learned.log_temperature) * log_density
     future = lower_value(targets, after, next_action) + entropy
     goal = lax.stop_gradient(REWARD_SCALE * reward + DISCOUNT * future)
-    return sum((value(critic, seen, action) - goal) ** 2 for critic in learned.critics)
+    values = jnp.stack([value(critic, seen, action) for critic in learned.critics])
+    return jnp.sum((values - goal) ** 2)
 
 
 def policy_loss(
@@ -302,7 +306,7 @@ def policy_loss(
 def loss(
     learned: Learned,
     net: nengo_jax.Functional,
-    targets: tuple[Dense, Dense],
+    targets: Critics,
     batch: Transition,
     key: Key,
 ) -> Array:
@@ -437,15 +441,17 @@ def train(net: nengo_jax.Functional, steps: int, seeds: Sequence[int]) -> list[R
         for key in jax.random.split(jax.random.key(1000 + seed), steps // STRETCH):
             training, earned = stretch(training, key)
             curve.append(float(earned))
-        weights = jax.tree.map(np.asarray, training.learned.actor)
-        runs.append(Run(weights, curve, time.perf_counter() - began))
+        seconds = time.perf_counter() - began
+        runs.append(Run(training.learned.actor, curve, seconds))
     return runs
 
 
 # The trained policy in Gymnasium, and back in Nengo ----------------------------------
 
 
-def chooser(net: nengo_jax.Functional, weights: Weights) -> Callable[[Array], Array]:
+def chooser(
+    net: nengo_jax.Functional, weights: Weights
+) -> Callable[[ArrayLike], Array]:
     """Return the policy for a batch of observations, without exploration, in N m."""
     return jax.jit(
         jax.vmap(lambda seen: STRONGEST * jnp.tanh(decide(net, weights, seen)))
