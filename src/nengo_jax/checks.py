@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -25,6 +25,7 @@ def check_data(
     model: Model,
     steps: int,
     batch_size: int | None,
+    computing: Collection[Node] = (),
 ) -> dict[Signal, np.ndarray]:
     """Check the input data of a run, before anything is compiled.
 
@@ -36,6 +37,8 @@ def check_data(
     model : Model
     steps : int
     batch_size : int or None
+    computing : collection of Node
+        What :func:`computing_nodes` returned.
 
     Returns
     -------
@@ -52,11 +55,19 @@ def check_data(
     return {
         model.sig[node]["out"]: _check_array(node, value, steps, batch_size)
         for node, value in data.items()
-        if _check_node(node, model)
+        if _check_node(node, model, computing)
     }
 
 
-def _check_node(node: Any, model: Model) -> bool:
+def computing_nodes(model: Model) -> frozenset[Node]:
+    """Return the nodes that are compiled, so that nothing can be given in their place.
+
+    Large models have many operators, so this is not for each step.
+    """
+    return frozenset(op.node for op in model.operators if isinstance(op, SimTensorNode))
+
+
+def _check_node(node: Any, model: Model, computing: Collection[Node]) -> bool:
     if not isinstance(node, Node):
         raise ValidationError(
             f"Keys must be input nodes, not {type(node).__name__} ({node!r})",
@@ -64,8 +75,7 @@ def _check_node(node: Any, model: Model) -> bool:
         )
     if node not in model.params:
         raise ValidationError(f"{node} is not part of the network", attr="data")
-    operators = (op for op in model.operators if isinstance(op, SimTensorNode))
-    if any(op.node is node for op in operators):
+    if node in computing:
         raise ValidationError(
             f"{node} computes its output; data can only be given to plain nodes",
             attr="data",

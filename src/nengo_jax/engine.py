@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.errors import JaxRuntimeError
 
 from .compiler import CONSTANTS, Compiled
 from .compiler.seeds import seed_layers
 from .core import Group, Role
 from .feeder import Data, Feeder
-from .hosted import Hosted
+from .hosted import Hosted, plain_error
 from .runtime.host import call_group
 from .runtime.stages import HostLoop
 from .runtime.unroll import Inputs, compile_chunk, sample_rows
@@ -62,6 +63,7 @@ class Engine:
         self._wires: Callable[[], Mapping[str, jax.Array]] = dict
         self._fed: Mapping[str, Any] = {}  # input blocks in the last step
         self.hosted = Hosted(compiled, batch_size)
+        self._on_host = compiled.program.on_host  # not worked out in each step
         self._device = device
         self._feeder = Feeder(compiled, batch_size)
         self._capacity = self._choose_capacity()
@@ -154,12 +156,15 @@ class Engine:
             count = min(steps - done, self._steps_per_call, capacity)
             part = {s: v[..., done : done + count, :] for s, v in data.items()}
             started = time.perf_counter()
-            with self.context(), np.errstate(invalid="raise", divide="ignore"):
-                recorded, error = advance(count, capacity, part)
+            try:
+                with self.context(), np.errstate(invalid="raise", divide="ignore"):
+                    recorded, error = advance(count, capacity, part)
+            except JaxRuntimeError as raised:
+                raise plain_error(raised) from raised
             self._pace(count, time.perf_counter() - started)
             yield recorded
             if error is not None:
-                raise error
+                raise plain_error(error)
             done += count
 
     def warm_up(self, data: Data) -> None:
@@ -252,12 +257,14 @@ class Engine:
         slots = self.compiled.layout.slots
         given = {s: v for s, v in data.items() if s in slots}
         given = {s: v for s, v in given.items() if slots[s].block == CONSTANTS}
-        moving = any((v != v[..., :1, :]).any() for v in given.values())
-        if not given or moving or self._on_host:
+        if not given or self._on_host:
+            return {}, data
+        if any(v.shape[-2] > 1 and (v != v[..., :1, :]).any() for v in given.values()):
             return {}, data
         lead = () if self.batch_size is None else (self.batch_size,)
         initial = np.asarray(self.constants)
-        block = np.broadcast_to(initial, (*lead, initial.shape[-1])).copy()
+        block = np.empty((*lead, initial.shape[-1]), initial.dtype)
+        block[...] = initial
         for signal, value in given.items():
             start = slots[signal].offset
             block[..., start : start + signal.size] = value[..., 0, :]
@@ -413,10 +420,6 @@ class Engine:
             self.poke(CONSTANTS, snapshot["constants"])
         self.n_steps = snapshot["n_steps"]
         self.hosted.restore(snapshot["hosted"])
-
-    @property
-    def _on_host(self) -> bool:
-        return self.compiled.program.on_host
 
     def _initial_constants(self) -> jax.Array | None:
         value = self.compiled.program.initial.get(CONSTANTS)

@@ -121,6 +121,8 @@ def nodes_of(data: Any, names: dict[Node | Probe, str]) -> Any:
         return None
     named, rest = data, {}
     if isinstance(data, Mapping):
+        if not any(isinstance(key, str) for key in data):
+            return data
         named = {key: value for key, value in data.items() if isinstance(key, str)}
         rest = {key: value for key, value in data.items() if key not in named}
     objects = {name: obj for obj, name in names.items()}

@@ -35,6 +35,7 @@ from .checks import (
     check_seed,
     check_steps,
     check_time,
+    computing_nodes,
 )
 from .compiler import build_model, compile_model, host_warning
 from .compiler.parameters import parameters_of
@@ -161,6 +162,7 @@ class Simulator(Trainable):
             {parameter.signal.base for parameter in parameters},
         )
         host_warning(compiled)
+        self._computing = computing_nodes(self.model)
         self._made_learner: Learner | None = None
         self._engine = Engine(compiled, minibatch_size, check_device(device))
         self._engine.start(self.seed)
@@ -450,7 +452,7 @@ class Simulator(Trainable):
     def _check_data(self, data: Any, steps: int) -> Data:
         if data is not None:
             data = nodes_of(data, self._names)
-        return check_data(data, self.model, steps, self.minibatch_size)
+        return check_data(data, self.model, steps, self.minibatch_size, self._computing)
 
     def _record(
         self,
