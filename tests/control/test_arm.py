@@ -74,6 +74,7 @@ def test_the_controller_does_the_same_in_nengo(run_example):
     assert figures.differs < 1e-5
     assert figures.hand_differs < 1e-3
     assert figures.worst < 5
+    assert figures.fitted_worst < 5
 
 
 def test_spikes_follow_rates(run_example):
