@@ -4,12 +4,16 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import keras
+import nengo
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from nengo.exceptions import ValidationError
 
+import nengo_jax
 from nengo_jax import plants
+from nengo_jax.losses import nan_mse
 from nengo_jax.optimizers import HessianFreeSettings, hessian_free
 
 STEPS = 12
@@ -212,3 +216,46 @@ def test_wrong_shapes_are_named():
         plants.quadratic_cost(loop(WEIGHTS), jnp.zeros((STEPS, 2)))
     with pytest.raises(ValidationError, match="updates"):
         plants.hold(hessian_free(lambda p, b: p, lambda z, b: z), lambda p, b: b, 0)
+
+
+def test_losses_of_a_simulator_are_the_same_cost():
+    """A step of Keras with losses at the end and on the action, and one written out."""
+    mass, rate, effort = plants.damped_mass(damping=0.5, dt=0.01), 0.5, 0.3
+    gain, forces = np.array([[-1.0, -0.5]]), np.linspace(1, -1, 40)[None, :, None]
+    wanted = np.full((1, 40, 2), np.nan)
+    wanted[:, -1] = [0.1, 0.0]
+
+    def total(gain):
+        def control(memory, seen, force):
+            return memory, gain @ seen + force
+
+        trajectory = plants.roll_out(
+            mass, control, None, jnp.zeros(2), 40, given=jnp.asarray(forces[0])
+        )
+        return plants.quadratic_cost(
+            trajectory, jnp.asarray(wanted[0]), final=2 / 80, control=2 * effort
+        )
+
+    with nengo.Network() as network:
+        source = nengo.Node([0.0])
+        node = plants.PlantNode(mass, start=jnp.zeros(2), dtype="float64")
+        action = nengo.Node(size_in=1)
+        nengo.Connection(source, action, synapse=None)
+        feedback = nengo.Connection(node, action, transform=gain, synapse=0)
+        nengo.Connection(action, node, synapse=None)
+        probes = nengo.Probe(node), nengo.Probe(action)
+        nengo_jax.configure_settings(trainable=None)
+        for connection in network.all_connections:
+            network.config[connection].trainable = connection is feedback
+    with nengo_jax.Simulator(
+        network, dt=0.01, dtype="float64", minibatch_size=1, progress_bar=False
+    ) as sim:
+        losses = dict(zip(probes, (nan_mse, "mse"), strict=True))
+        weights = dict(zip(probes, (1.0, effort), strict=True))
+        sim.compile(keras.optimizers.SGD(rate), loss=losses, loss_weights=weights)
+        targets = dict(zip(probes, (wanted, np.zeros((1, 40, 1))), strict=True))
+        history = sim.fit({source: forces}, targets, epochs=1, verbose=0)
+        found = sim.data[feedback].weights
+    value, gradient = jax.value_and_grad(total)(jnp.asarray(gain))
+    np.testing.assert_allclose(history.history["loss"][0], value, rtol=1e-5)
+    np.testing.assert_allclose((gain - found) / rate, gradient, rtol=1e-4)
