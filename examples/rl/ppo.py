@@ -89,7 +89,7 @@ class Figures(NamedTuple):
     """How well the pole is balanced; lengths are in steps, at most 500."""
 
     gymnasium: tuple[float, ...]  # mean length of 100 episodes, for each seed
-    untrained: float  # the same, before training
+    untrained: float  # the same before training, when it always pushes to the left
     live_nengo_jax: float  # mean length in the network, of the first seed
     live_nengo: float
     differ: int  # pushes in both simulators that are not those of the functional form
