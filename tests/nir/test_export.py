@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import helpers  # noqa: F401  (no cache of decoders)
+import keras
 import nengo
 import nir
 import numpy as np
@@ -83,7 +85,8 @@ def test_decoded_connections():
         nengo.Probe(b.neurons, label="spikes")
     graph = check(network)
     # decoders and encoders are one matrix; spikes of nengo are 1000 high
-    assert types(graph) == {"Input": 1, "Output": 2, "Linear": 3, "LIF": 2, "Scale": 1}
+    kinds = {"Input": 1, "Output": 2, "Linear": 1, "Affine": 2, "LIF": 2, "Scale": 1}
+    assert types(graph) == kinds
     assert graph.nodes["b_encoders"].weight.shape == (20, 30)
     apart = check(network, compose=False)
     assert types(apart)["Linear"] == 4
@@ -452,7 +455,7 @@ def graphs():
 @pytest.mark.parametrize("graph", graphs(), ids=["LIF", "CubaLIF", "images", "others"])
 def test_loaded_graphs_come_back(graph):
     loaded = load(graph)
-    again = export(loaded.network, dt=loaded.dt)
+    again = export(loaded.network, dt=loaded.dt, compose=False)
     assert set(again.nodes) == set(graph.nodes)
     assert set(again.edges) == set(map(tuple, graph.edges))
     for name, node in graph.nodes.items():
@@ -484,7 +487,7 @@ def test_trained_parameters_of_a_simulator():
     changed = [
         name
         for name, node in before.nodes.items()
-        if isinstance(node, nir.Linear)
+        if isinstance(node, nir.Linear | nir.Affine)
         and not np.allclose(node.weight, after.nodes[name].weight)
     ]
     assert len(changed) == 2
@@ -687,7 +690,7 @@ def test_refused(name):
 @pytest.mark.filterwarnings("ignore:Non-finite values:UserWarning")
 def test_bad_arguments():
     network = small(of_type(LIF))
-    with pytest.raises(TypeError, match=r"Expected a nengo\.Network or a Sim"):
+    with pytest.raises(TypeError, match=r"Expected a nengo\.Network, a Sim"):
         export([network])
     with pytest.raises(ValidationError, match="dt"):
         export(network, dt=-1)
@@ -710,3 +713,36 @@ def test_bad_arguments():
         pytest.raises(ValidationError, match="simulates a batch"),
     ):
         verify(sim)
+
+
+def test_converted_and_calibrated_models():
+    """A Converter, and what calibrate returns, stand for their networks."""
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(6, activation="relu"),
+            keras.layers.Dense(2),
+        ]
+    )
+    with pytest.raises(TypeError, match=r"Make spiking neurons of it first: nengo_jax"):
+        export(model)
+    with pytest.raises(BuildError, match=r"RectifiedLinear.*nir\.IntegrateAndFire\(\)"):
+        export(nengo_jax.Converter(model))
+    converter = nengo_jax.Converter(
+        model,
+        inference_only=True,
+        swap_activations={"relu": IntegrateAndFire()},
+        scale_firing_rates=400,
+    )
+    graph = export(converter)
+    assert types(graph) == types(export(converter.net))
+    data = {converter.net.nodes[0]: np.random.RandomState(0).uniform(size=(100, 4))}
+    assert max(verify(converter, data=data).values()) < 1e-9
+    x = np.random.RandomState(0).uniform(size=(20, 4))
+    calibrated = nengo_jax.calibrate(converter, x, dt=0.002, measure=False, bias=False)
+    graph = export(calibrated)
+    assert graph.metadata["dt"] == 0.002
+    assert [type(n).__name__ for n in graph.nodes.values()].count("IF") == 1
+    (node,) = calibrated.inputs.values()
+    differences = verify(calibrated, data={node: data[converter.net.nodes[0]]})
+    assert max(differences.values()) < 1e-9

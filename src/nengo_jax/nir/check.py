@@ -12,7 +12,7 @@ from nengo.exceptions import SimulationError, ValidationError
 from ..simulator import Simulator
 from .export import export_parameters, is_dynamic
 from .load import load
-from .parameters import parameters_of, step_of
+from .parameters import network_of, parameters_of, step_of
 
 
 def verify(
@@ -30,8 +30,9 @@ def verify(
 
     Parameters
     ----------
-    source : nengo.Network, nengo_jax.Simulator or nengo.Simulator
-        A Simulator is reset, and simulates ``n_steps``.
+    source : nengo.Network, Simulator, Converter or Calibrated
+        As for :func:`~nengo_jax.nir.export`. A Simulator is reset, and simulates
+        ``n_steps``.
     data : mapping of Node to ndarray, shape (n_steps, size), optional
         Values for input nodes with a constant output. Others show what they compute.
     n_steps : int
@@ -53,6 +54,7 @@ def verify(
     BuildError
         If NIR cannot express the network.
     """
+    source, dt = network_of(source, dt)
     if isinstance(source, nengo.Network):
         with nengo.Simulator(source, dt=step_of(dt), progress_bar=False) as sim:
             return _compare(sim, None, data or {}, n_steps, tolerance)

@@ -63,8 +63,9 @@ def export(
 
     Parameters
     ----------
-    source : nengo.Network, nengo_jax.Simulator or nengo.Simulator
-        Of a Simulator the present, trained parameters are exported.
+    source : nengo.Network, Simulator, Converter or Calibrated
+        Of a Simulator, of nengo_jax or nengo, the present, trained parameters are
+        exported.
     path : str or Path, optional
         Where to write the graph.
     inputs : iterable of Node, optional
@@ -73,11 +74,13 @@ def export(
     outputs : iterable of Probe, optional
         By default all probes.
     dt : float, optional
-        For a network: the step in seconds that it is simulated with, 0.001 by default.
+        For a network: the step in seconds that it is simulated with, 0.001 by default,
+        or that it was calibrated for.
         Spikes of nengo have the height 1 / dt, those of NIR 1, so weights depend on it.
     compose : bool
-        Whether decoders and encoders, and other matrices in a row, are multiplied. Most
-        simulators expect one matrix between two layers.
+        Whether decoders and encoders, and other matrices in a row, are multiplied, and
+        the weights before LIF and IF neurons take their gains and biases. Most
+        simulators expect one matrix between two layers, and neurons without gains.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def export(
     ValidationError
         If ``inputs``, ``outputs`` or ``dt`` are not valid.
     TypeError
-        If ``source`` is no network or Simulator.
+        If ``source`` has no network.
 
     Examples
     --------

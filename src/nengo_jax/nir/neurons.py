@@ -23,6 +23,13 @@ from ..neurons.nir import (
     IntegrateAndFire,
     LeakyIntegrateAndFire,
 )
+from ..neurons.soft_reset import SoftResetIntegrateAndFire
+
+_INTEGRATE = (
+    "Use nengo_jax.nir.IntegrateAndFire, and check the network with it. Of a Keras "
+    "model: Converter(model, inference_only=True, swap_activations="
+    '{"relu": nengo_jax.nir.IntegrateAndFire()}), and calibrate what it makes.'
+)
 
 
 @dataclass(frozen=True)
@@ -99,9 +106,15 @@ def _advice(neurons: NeuronType) -> str:
     if isinstance(neurons, nengo.SpikingRectifiedLinear):
         return (
             "NIR's IF goes back to a fixed voltage after a spike and takes negative "
-            "currents, where nengo subtracts the threshold and rectifies. Use "
-            "nengo_jax.nir.IntegrateAndFire, and check the network with it."
+            f"currents, where nengo subtracts the threshold and rectifies. {_INTEGRATE}"
         )
+    if isinstance(neurons, SoftResetIntegrateAndFire):
+        return (
+            "NIR's IF goes back to a fixed voltage after a spike, where these subtract "
+            f"the threshold. {_INTEGRATE}"
+        )
+    if isinstance(neurons, nengo.RectifiedLinear):
+        return f"It has no neurons with rates. {_INTEGRATE}"
     if not neurons.spiking:
         return (
             "It has no neurons with rates. Use spiking neurons: "

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import nengo
 import numpy as np
 from nengo.builder import Model
 from nengo.exceptions import ValidationError
 
+from ..convert import Calibrated, Converter
 from ..simulator import Simulator
 
 _DT = 0.001  # of nengo, where nothing else is said
@@ -49,14 +51,43 @@ def step_of(dt: float | None) -> float:
     return float(step)
 
 
+def network_of(source: Any, dt: float | None) -> tuple[Any, float | None]:
+    """Return the network of a Converter or of a calibration, and the step it is for.
+
+    Anything else is returned as it is.
+    """
+    if isinstance(source, Converter):
+        return source.net, dt
+    if isinstance(source, Calibrated):
+        return source.net, source.dt if dt is None else dt
+    return source, dt
+
+
 def parameters_of(source: Any, dt: float | None) -> Parameters:
-    """Return a network or what a Simulator simulates, with its parameters."""
+    """Return a network or what a Simulator simulates, with its parameters.
+
+    Raises
+    ------
+    TypeError
+        If there is no network.
+    """
+    source, dt = network_of(source, dt)
     if isinstance(source, nengo.Network):
         model = Model(dt=step_of(dt))
         model.build(source)
         return _parameters(source, model, model.params)
     if not isinstance(source, Simulator | nengo.Simulator):
-        raise TypeError(f"Expected a nengo.Network or a Simulator, got {source!r}.")
+        advice = (
+            " Make spiking neurons of it first: nengo_jax.Converter(model, "
+            "inference_only=True, swap_activations="
+            '{"relu": nengo_jax.nir.IntegrateAndFire()}).'
+            if isinstance(source, keras.Model)
+            else ""
+        )
+        raise TypeError(
+            "Expected a nengo.Network, a Simulator, a Converter or what calibrate "
+            f"returns, got {source!r}.{advice}"
+        )
     model = source.model
     if model.toplevel is None:
         raise ValidationError(

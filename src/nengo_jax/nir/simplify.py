@@ -2,7 +2,7 @@
 
 Biases go into the nodes where they belong; what no output depends on is dropped; what
 nothing drives gets zeros from an input; nodes that only hand on values, and chains of
-matrices and factors, become one.
+matrices and factors, become one; gains of neurons become part of the weights.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from nengo.exceptions import BuildError
 
 from .draft import Draft
 from .merge import merge
+from .plain import fold_gains
 from .steps import drop_steps
 
 
@@ -30,6 +31,8 @@ def simplify(draft: Draft, compose: bool) -> None:
     drive(draft)
     dissolve(draft)
     merge(draft, compose)
+    if compose:
+        fold_gains(draft)
     drop_steps(draft)
 
 
