@@ -26,8 +26,11 @@ from . import dists, surrogates
 from .functional import Functional, functional
 from .neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 from .options import configure_settings
+from .runtime.allocator import keep_freed_memory
 from .simulator import Simulator
 from .version import version as __version__
+
+keep_freed_memory()
 
 if TYPE_CHECKING:
     from . import (

@@ -32,7 +32,7 @@ def read(block: Array, access: Access) -> Array:
     Array, shape ``access.shape``
     """
     if access.rows is not None:
-        runs = _runs(access)
+        runs = contiguous_runs(access)
         if runs is not None:
             return _join([lax.slice(block, (a,), (b,)) for a, b in runs], access)
         rows = _as_rows(block, access.width).at[_index(access.rows)]
@@ -85,7 +85,7 @@ def read_pieces(pieces: Pieces, access: Access) -> Array | None:
     is so for each of a few parts that it consists of.
     """
     if access.rows is not None:
-        runs = _runs(access)
+        runs = contiguous_runs(access)
         if runs is None:
             return None
         parts = [
@@ -122,7 +122,7 @@ def write(
     if value.size != access.size:
         value = jnp.broadcast_to(value, access.shape)
     if access.rows is not None:
-        runs = _runs(access)
+        runs = contiguous_runs(access)
         if runs is None:
             return _write_rows(whole(block), access, value, mode)
         flat, done = value.reshape(-1), 0
@@ -176,7 +176,7 @@ def _overlaps(block: Pieces, start: int, size: int) -> bool:
     )
 
 
-def _runs(access: Access) -> list[tuple[int, int]] | None:
+def contiguous_runs(access: Access) -> list[tuple[int, int]] | None:
     """Return the few contiguous parts that rows consist of, or None if they are many.
 
     Slices are faster than gathers, and writing to them does not copy the block.

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ..core import Block, Program, Role
+from .distribution import distribute, run_stages
+from .refine import Refined, refine
 from .step import Memory, read_operands, run_groups, sample, split_by_time
 from .unroll import Inputs
 
@@ -55,24 +57,33 @@ def run_sequence(
     samples : tuple of Array, shape (steps, size)
         One for each probe.
     """
-    split = split_by_time(program, inputs.held.keys())
-    fixed = run_groups(program, split.once, {**params, **inputs.held}, {})
-    operands = read_operands(program, split, fixed)
+    refined = refine(program)
+    split = split_by_time(refined.program, inputs.held.keys())
+    stages = distribute(refined.program, split) if steps > 1 else ()
+    if not stages:
+        refined = Refined(program, {})
+        split = split_by_time(program, inputs.held.keys())
+    fine = refined.program
+    fixed = run_groups(fine, split.once, {**params, **inputs.held}, {})
+    operands = read_operands(fine, split, fixed)
 
     def step(state: Memory, now: Memory) -> tuple[Memory, tuple[Array, ...]]:
-        memory = run_groups(program, split.each, {**fixed, **state, **now}, operands)
+        memory = run_groups(fine, split.each, {**fixed, **state, **now}, operands)
         after = {name: memory[name] for name in state}
-        return after, tuple(sample(program, memory))
+        return after, tuple(sample(fine, memory))
 
     def scan(state: Memory, part: Memory, count: int):
         return lax.scan(step, state, part, length=count)
 
     run: Callable = scan
+    if stages:
+        run = partial(run_stages, fine, stages, fixed, operands)
     if checkpoint_every is not None:
         run = partial(_scan_in_segments, run, length=checkpoint_every, remake=True)
     if truncation is not None:
         run = partial(_scan_in_segments, _detached(run), length=truncation)
-    return run(dict(state), dict(inputs.sequences), steps)
+    after, samples = run(refined.split(state), dict(inputs.sequences), steps)
+    return refined.join(after, tuple(state)), samples
 
 
 def _scan_in_segments(
