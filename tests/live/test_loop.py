@@ -161,6 +161,16 @@ def test_a_number_is_enough_for_one_number():
         assert_close(loop.step(0.5), before + 0.5, net.action)
 
 
+def test_a_number_for_each_example_is_enough_for_one_number():
+    net = network()
+    with simulator(net, minibatch_size=3) as sim:
+        loop = Loop(sim, net.goal, net.action)
+        before = loop.step(np.zeros((3, 1)))
+        sim.reset()
+        goals = np.array([0.5, 0.0, -0.5])
+        assert_close(loop.step(goals), before + goals[:, None], net.action)
+
+
 def test_a_loop_may_have_no_inputs():
     net = network()
     with simulator(net) as sim:
