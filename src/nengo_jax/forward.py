@@ -53,6 +53,8 @@ class Forward:
     names : mapping of Node or Probe to str
         Names of the input nodes and probes.
     options : Options
+    layerwise : bool
+        Whether loops over time may be taken apart: faster to train, slower to run.
 
     Attributes
     ----------
@@ -73,8 +75,10 @@ class Forward:
         program: Program,
         names: Names,
         options: Options,
+        layerwise: bool,
     ):
         self._program = program
+        self._layerwise = layerwise
         self._options = options
         self._step, self._time = compiled.clock
         slots = compiled.layout.slots
@@ -154,6 +158,7 @@ class Forward:
             steps,
             checkpoint_every=every if isinstance(every, int) else None,
             truncation=self._options.truncation,
+            layerwise=self._layerwise,
         )
         named = zip(self.shapes.items(), samples, strict=True)
         outputs = {n: value.reshape(steps, *shape) for (n, shape), value in named}

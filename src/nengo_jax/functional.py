@@ -130,7 +130,7 @@ def functional(
     refuse_host(compiled.program, ValidationError)
     program = compiled.for_training(training_of(options) if training else None)
     names = {place.obj: place.path for place in places_of(network)}
-    forward = Forward(model, compiled, program, names, options)
+    forward = Forward(model, compiled, program, names, options, layerwise=training)
     if seed is None:
         seed = 0 if network.seed is None else network.seed + 1
     layout = compiled.layout

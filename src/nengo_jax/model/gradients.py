@@ -71,7 +71,7 @@ def compare_gradients(
             model, np.dtype("float64"), batched=True, trainable=trainable
         )
         program = compiled.for_training(training_of(options))
-        form = Forward(model, compiled, program, names, options)
+        form = Forward(model, compiled, program, names, options, layerwise=True)
         first = jnp.asarray(engine.n_steps, jnp.int32)
         params = _values(engine.params)
         axes = state_axes(program)

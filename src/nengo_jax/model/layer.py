@@ -77,7 +77,7 @@ class NetworkLayer(keras.layers.Layer):
         if python is not None:
             forms = {key: with_callbacks(form, python) for key, form in forms.items()}
         self._forms = {
-            training: Forward(model, compiled, program, names, options)
+            training: Forward(model, compiled, program, names, options, training)
             for training, program in forms.items()
         }
         form = self._forms[False]

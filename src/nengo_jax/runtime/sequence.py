@@ -34,6 +34,7 @@ def run_sequence(
     *,
     checkpoint_every: int | None = None,
     truncation: int | None = None,
+    layerwise: bool = True,
 ) -> tuple[Memory, tuple[Array, ...]]:
     """Run all steps for one example.
 
@@ -49,6 +50,8 @@ def run_sequence(
         Length of a segment; None keeps the values of all steps.
     truncation : int or None
         Number of steps after which no error is propagated back; None for all.
+    layerwise : bool
+        Whether to take the loop apart where that can be done.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def run_sequence(
     """
     refined = refine(program)
     split = split_by_time(refined.program, inputs.held.keys())
-    stages = distribute(refined.program, split) if steps > 1 else ()
+    stages = distribute(refined.program, split) if layerwise and steps > 1 else ()
     if not stages:
         refined = Refined(program, {})
         split = split_by_time(program, inputs.held.keys())
