@@ -6,16 +6,20 @@ what a simulation with ``seed + k`` would have.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jax.errors import JaxRuntimeError
 from nengo.builder.signal import Signal
+from nengo.exceptions import SimulationError
 
 from .compiler import Compiled, Sampler
 from .runtime.host import Call
 
 _SEEDS = 2**32
+_RAISED = re.compile(r"^(?:nengo\.exceptions\.)?SimulationError: ", re.MULTILINE)
 
 
 class Hosted:
@@ -156,3 +160,15 @@ class Hosted:
             [*samplers.values(), *calls.values()]
             for samplers, calls in zip(self.samplers, self.calls, strict=True)
         ]
+
+
+def plain_error(error: BaseException) -> BaseException:
+    """Return the SimulationError that a callback out of a compiled loop raised.
+
+    JAX gives back a traceback as text. Other errors are returned as they are.
+    """
+    if not isinstance(error, JaxRuntimeError):
+        return error
+    message = str(error)
+    found = _RAISED.search(message)
+    return error if found is None else SimulationError(message[found.end() :].strip())

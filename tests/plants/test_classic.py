@@ -1,5 +1,7 @@
 """Pole, pendulum and mass against Gymnasium and exact solutions; limits."""
 
+from dataclasses import replace
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -116,3 +118,32 @@ def test_squash():
     assert abs(edge[0] - edge[1]) < 1e-4
     with pytest.raises(ValidationError, match="positive"):
         plants.squash(plant, 0.0)
+
+
+def test_squash_with_a_limit_for_each_state():
+    mass = plants.damped_mass(dt=1.0)
+    plant = plants.squash(mass, np.array([0.5, 3.0]))
+    after = plant.step(jnp.zeros(2), jnp.array([4.0]))
+    free = mass.step(jnp.zeros(2), jnp.array([4.0]))
+    assert abs(after[0]) < 1 < abs(free[0])
+    np.testing.assert_allclose(after[1], 3 * (1 + np.tanh(free[1] / 3 - 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [0.0, np.array([1.0, -1.0])])
+def test_limits_are_positive(limit):
+    with pytest.raises(ValidationError, match="Must be positive"):
+        plants.squash(plants.damped_mass(), limit)
+
+
+@pytest.mark.parametrize("limit", [(1.0, 2.0), np.ones(3)])
+def test_limits_have_the_form_of_the_state(limit):
+    plant = plants.squash(plants.damped_mass(), limit)
+    with pytest.raises(ValidationError, match=r"does not fit .* 'damped mass'"):
+        plant.step(jnp.zeros(2), jnp.zeros(1))
+
+
+def test_times_are_positive():
+    with pytest.raises(ValidationError, match="positive time"):
+        replace(plants.damped_mass(), dt=0.0)
+    with pytest.raises(ValidationError, match="Must be 1 or more"):
+        plants.repeat(plants.damped_mass(), 0)

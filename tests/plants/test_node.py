@@ -8,10 +8,11 @@ import keras
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import BuildError, ValidationError
+from nengo.exceptions import BuildError, SimulationError, ValidationError
 
 import nengo_jax
 from nengo_jax import plants
+from nengo_jax.optimizers import HessianFree
 
 STEPS = 30
 
@@ -128,9 +129,121 @@ def test_steps_have_to_agree():
         ({"observe": lambda s: s[:1]}, "names 2 observations"),
         ({"step": lambda s, a: s[:1]}, "makes a state of shape"),
         ({"step": lambda s, a: s + a[5:].reshape(3)}, "fails for 1 actions"),
+        ({"step": lambda s, a: 1 / 0}, "fails for 1 actions: ZeroDivisionError"),
+        ({"step": lambda s, a: None}, "makes a state of shape None"),
+        ({"step": lambda s, a: s.astype(int)}, "but some are int32"),
+        ({"observe": lambda s: [s[0], s[1]]}, r"shows an array of shape \[\(\)"),
+        ({"reset": lambda key: 1 / 0}, "cannot be reset: ZeroDivisionError"),
+        ({"reset": lambda key: jnp.array([jnp.nan, 0])}, "must be finite numbers"),
+        ({"reset": lambda key: ()}, "must be finite numbers"),
     ],
 )
 def test_plants_that_are_not_what_they_say(changes, match):
     plant = replace(plants.damped_mass(), **changes)
     with nengo.Network(), pytest.raises(ValidationError, match=match):
         plants.PlantNode(plant)
+
+
+@pytest.mark.parametrize(
+    ("plant", "options", "match"),
+    [
+        ("CartPole-v1", {}, "Must be a Plant .*plants.gymnasium_node"),
+        (plants.damped_mass(), {"start": np.zeros(3)}, r"has shape \(2,\), .* \(3,\)"),
+        (plants.damped_mass(), {"dtype": "int8"}, "Must be one of"),
+    ],
+)
+def test_arguments_that_do_not_fit(plant, options, match):
+    with nengo.Network(), pytest.raises(ValidationError, match=match):
+        plants.PlantNode(plant, **options)
+
+
+def bursts(states, actions):
+    return np.where(states > 0.25, np.nan, states + 0.1 * actions)
+
+
+def raises(states, actions):
+    if (states > 0.25).any():
+        raise OSError("the cable broke")
+    return states + 0.1 * actions
+
+
+def loses_a_column(states, actions):
+    return states[:, (states > 0.25).any().astype(int) :] + 0.1 * actions
+
+
+BROKEN = [
+    (bursts, "'bursts' returned .*nan.* for the state"),
+    (raises, "'raises' failed for .* states.*OSError: the cable broke"),
+    (loses_a_column, r"'loses_a_column' returned states of shape \(\d, 0\)"),
+]
+
+
+def broken_network(plant):
+    network = make_network(plant)
+    with network:
+        extra = nengo.Node(size_in=1)
+        nengo.Connection(network.source, extra, transform=[[1.0]], synapse=None)
+        nengo.Connection(extra, network.plant, synapse=None)
+    return network
+
+
+@pytest.mark.parametrize(("step", "match"), BROKEN)
+def test_black_boxes_that_break_in_a_run(step, match):
+    plant = plants.black_box(step, actions=1, observations=1, start=[0], dt=0.001)
+    network = make_network(plant)
+    with nengo_jax.Simulator(network, progress_bar=False) as sim:
+        with pytest.raises(SimulationError, match=match):
+            sim.run_steps(20, data={network.source: np.ones((1, 20, 1))})
+        sim.run_steps(2)  # it can go on from before
+
+
+@pytest.mark.parametrize(("step", "match"), BROKEN)
+def test_black_boxes_that_break_in_training(step, match):
+    plant = plants.black_box(step, actions=1, observations=1, start=[0], dt=0.001)
+    network = broken_network(plant)
+    with nengo_jax.Simulator(network, minibatch_size=2, progress_bar=False) as sim:
+        sim.compile(keras.optimizers.SGD(0.1), loss={network.p: "mse"})
+        with pytest.raises(SimulationError, match=match):
+            sim.fit(np.ones((2, 20, 1)), np.zeros((2, 20, 1)), verbose=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [None, 2])
+def test_plants_in_jax_that_burst_are_named(batch, dtype):
+    def step(state, action):
+        return jnp.where(state > 0.25, jnp.nan, state + 0.1 * action[0])
+
+    plant = replace(plants.damped_mass(dt=0.001), name="rocket", step=step)
+    network = make_network(plant, dtype=dtype)
+    pushes = np.zeros((batch or 1, 20, 1))
+    pushes[-1] = 1
+    with nengo_jax.Simulator(
+        network, minibatch_size=batch, dtype=dtype, progress_bar=False
+    ) as sim:
+        match = r"'rocket' returned \[nan nan\] for .* action \[1.\].*squash"
+        with pytest.raises(SimulationError, match=match):
+            sim.run_steps(20, data={network.source: pushes})
+        with pytest.raises(SimulationError, match=match):
+            sim.predict(pushes, n_steps=20, verbose=0)
+
+
+def test_second_order_steps_back_from_where_a_plant_bursts():
+    """Steps that are only tried may be bad; those that are taken are not."""
+
+    def step(state, action):
+        return jnp.where(jnp.abs(state) > 2, jnp.nan, state + 0.1 * action[0])
+
+    plant = plants.Plant(
+        "rocket", 0.01, ("u",), ("x",), lambda key: jnp.zeros(1), step, jnp.asarray
+    )
+    network = broken_network(plant)
+    with nengo_jax.Simulator(
+        network, dt=0.01, minibatch_size=2, progress_bar=False
+    ) as sim:
+        sim.compile(HessianFree(damping=1e-3), loss={network.p: "mse"})
+        x, y = np.ones((2, 10, 1)), np.full((2, 10, 1), 1.9)
+        history = sim.fit(x, y, epochs=8, verbose=0).history
+        after = sim.predict(x, n_steps=10, verbose=0)[network.p]
+    assert np.isfinite(history["loss"]).all()
+    assert history["loss"][-1] < history["loss"][0]
+    assert np.isfinite(after).all()

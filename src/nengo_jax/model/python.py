@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import Group
 from ..engine import Engine
+from ..hosted import plain_error
 from ..runtime.host import Call, call_group
 
 
@@ -54,9 +55,10 @@ class PythonParts:
         try:
             yield
         except Exception as error:
-            if self._error is None:
+            plain = plain_error(error) if self._error is None else self._error
+            if plain is error:
                 raise
-            raise self._error from error
+            raise plain from error
 
     def __call__(
         self, group: Group, step: int, examples: int, operands: Sequence[np.ndarray]

@@ -17,6 +17,7 @@ import numpy as np
 from jax import Array
 from nengo.exceptions import SimulationError, ValidationError
 
+from .limits import KEEP_FINITE
 from .plant import Plant
 
 Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -54,6 +55,9 @@ def black_box(
     ------
     ValidationError
         If the function raises, or does not return finite states of the right shape.
+    SimulationError
+        If it does so later, in a simulation. Where JAX alone runs the plant, the same
+        message stands at the end of a JaxRuntimeError.
 
     Notes
     -----
@@ -85,10 +89,15 @@ def black_box(
             f"shape {first.shape}",
             attr="start",
         )
+    if not np.isfinite(first).all():
+        raise ValidationError(
+            f"The plant {label!r} starts with {first}, which is not finite",
+            attr="start",
+        )
     if not epsilon > 0:
         raise ValidationError(f"Must be positive (got {epsilon!r})", attr="epsilon")
     call = partial(_call, step, label)
-    _try(call, label, first, len(action_names))
+    _try(call, first, len(action_names))
 
     def host(states: Any, inputs: Any) -> np.ndarray:
         return call(states, inputs).astype(states.dtype)
@@ -184,8 +193,14 @@ def _call(step: Step, label: str, states: Any, actions: Any) -> np.ndarray:
     """Call the function with one batch axis, and check what it returns."""
     shape = np.shape(states)
     flat = np.array(states, np.float64).reshape(-1, shape[-1])
-    after = step(flat, np.array(actions, np.float64).reshape(len(flat), -1))
-    after = np.asarray(after, np.float64)
+    inputs = np.array(actions, np.float64).reshape(len(flat), -1)
+    try:
+        after = np.asarray(step(flat.copy(), inputs.copy()), np.float64)
+    except Exception as error:  # the function is the user's, and raises what it likes
+        raise SimulationError(
+            f"The plant {label!r} failed for {len(flat)} states, the first one "
+            f"{flat[0]} with the action {inputs[0]}: {type(error).__name__}: {error}"
+        ) from error
     if after.shape != flat.shape:
         raise SimulationError(
             f"The plant {label!r} returned states of shape {after.shape} for states of "
@@ -194,22 +209,18 @@ def _call(step: Step, label: str, states: Any, actions: Any) -> np.ndarray:
     if not np.isfinite(after).all():
         bad = int(np.flatnonzero(~np.isfinite(after).all(axis=1))[0])
         raise SimulationError(
-            f"The plant {label!r} returned {after[bad]} for the state {flat[bad]}. "
-            "Keep it finite, for instance with nengo_jax.plants.squash."
+            f"The plant {label!r} returned {after[bad]} for the state {flat[bad]} and "
+            f"the action {inputs[bad]}. {KEEP_FINITE}"
         )
     return after.reshape(shape)
 
 
-def _try(call: Step, label: str, start: np.ndarray, actions: int) -> None:
+def _try(call: Step, start: np.ndarray, actions: int) -> None:
     """Make one step, so that an error is seen before anything compiles."""
     try:
         call(np.stack([start, start]), np.zeros((2, actions)))
-    except Exception as error:  # the function is the user's, and raises what it likes
-        raise ValidationError(
-            f"The plant {label!r} cannot make a step from its start with actions of "
-            f"zero: {type(error).__name__}: {error}",
-            attr="step",
-        ) from error
+    except SimulationError as error:
+        raise ValidationError(str(error), attr="step") from error
 
 
 def _name_of(step: Step) -> str:

@@ -12,10 +12,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from nengo.exceptions import ValidationError
 
 from .plant import Plant
+
+KEEP_FINITE = "Keep it finite, for instance with nengo_jax.plants.squash."
 
 
 def squash(plant: Plant, limit: Any) -> Plant:
@@ -24,7 +27,7 @@ def squash(plant: Plant, limit: Any) -> Plant:
     Parameters
     ----------
     plant : Plant
-    limit : float, or pytree of float like the state
+    limit : float, array, or pytree of them like the state
         A value x with abs(x) > limit becomes limit (1 + tanh(abs(x) / limit - 1)), with
         the sign of x.
 
@@ -33,19 +36,26 @@ def squash(plant: Plant, limit: Any) -> Plant:
     ValidationError
         If a limit is not positive.
     """
-    if any(not value > 0 for value in jax.tree.leaves(limit)):
+    if not all(np.all(np.asarray(part) > 0) for part in jax.tree.leaves(limit)):
         raise ValidationError(f"Must be positive (got {limit!r})", attr="limit")
 
     def step(state: Any, action: Array) -> Any:
         after = plant.step(state, action)
-        alike = jax.tree.structure(limit) == jax.tree.structure(after)
-        limits = limit if alike else jax.tree.map(lambda _: limit, after)
-        return jax.tree.map(_squash, after, limits)
+        try:
+            limits = jax.tree.broadcast(limit, after)
+            return jax.tree.map(_squash, after, limits)
+        except ValueError as error:
+            raise ValidationError(
+                f"The limit {limit!r} does not fit the state of the plant "
+                f"{plant.name!r}, which is {jax.tree.map(jnp.shape, after)}: {error}",
+                attr="limit",
+            ) from error
 
     return replace(plant, step=step)
 
 
 def _squash(value: Array, limit: Any) -> Array:
+    limit = jnp.broadcast_to(jnp.asarray(limit, value.dtype), value.shape)
     far = jnp.abs(value) / limit
     beyond = jnp.sign(value) * limit * (1 + jnp.tanh(far - 1))
     return jnp.where(far > 1, beyond, value)

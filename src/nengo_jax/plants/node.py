@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from nengo.builder import Builder, Model
-from nengo.exceptions import BuildError, ValidationError
+from nengo.exceptions import BuildError, SimulationError, ValidationError
 from nengo.params import Parameter
 
 from ..nodes import TensorNode
 from ..nodes.build import build_tensor_node
+from .limits import KEEP_FINITE
 from .plant import Plant, State
 
 _TOLERANCE = 1e-6  # of the ratio of steps
+_PRECISIONS = ("float32", "float64")
 
 
 class PlantNode(TensorNode):
@@ -45,6 +49,9 @@ class PlantNode(TensorNode):
         If the plant does not fit what it says of itself.
     BuildError
         When a simulator is made, if its ``dt`` is not that of the plant.
+    SimulationError
+        In a run, if a state is no longer finite. In training the loss tells, because
+        optimizers try steps that they do not take.
 
     Examples
     --------
@@ -71,9 +78,18 @@ class PlantNode(TensorNode):
         label: str | None = None,
         dtype: str = "float32",
     ):
+        if not isinstance(plant, Plant):
+            raise ValidationError(
+                f"Must be a Plant (got {plant!r}). For an environment of Gymnasium "
+                "there is plants.gymnasium_node",
+                attr="plant",
+            )
+        if dtype not in _PRECISIONS:
+            raise ValidationError(
+                f"Must be one of {_PRECISIONS} (got {dtype!r})", attr="dtype"
+            )
         with jax.enable_x64(dtype == "float64"):
-            first = plant.reset(jax.random.key(seed)) if start is None else start
-            first = jax.tree.map(lambda value: np.asarray(value, dtype), first)
+            first = _first_state(plant, start, seed, dtype)
             check_plant(plant, first)
         self.plant = plant
         cell = _PlantCell(plant, first, dtype)
@@ -83,6 +99,41 @@ class PlantNode(TensorNode):
             pass_time=False,
             label=plant.name if label is None else label,
         )
+
+
+def _first_state(plant: Plant, start: State, seed: int, dtype: str) -> State:
+    """Return the state at the beginning.
+
+    Raises
+    ------
+    ValidationError
+        If there is none, it is not finite, or not like that of the plant.
+    """
+    try:
+        own = plant.reset(jax.random.key(seed))
+    except Exception as error:  # functions of the user raise what they like
+        raise ValidationError(
+            f"The plant {plant.name!r} cannot be reset: {type(error).__name__}: "
+            f"{error}",
+            attr="plant",
+        ) from error
+    first = own if start is None else start
+    shapes = [jax.tree.map(np.shape, part) for part in (first, own)]
+    if shapes[0] != shapes[1]:
+        raise ValidationError(
+            f"The state of the plant {plant.name!r} has shape {shapes[1]}, but it "
+            f"starts with shape {shapes[0]}",
+            attr="start",
+        )
+    first = jax.tree.map(lambda value: np.asarray(value, dtype), first)
+    leaves = jax.tree.leaves(first)
+    if not leaves or not all(np.isfinite(leaf).all() for leaf in leaves):
+        raise ValidationError(
+            f"The plant {plant.name!r} starts with {first}, but its state must be "
+            "finite numbers",
+            attr="start",
+        )
+    return first
 
 
 def check_plant(plant: Plant, state: State) -> None:
@@ -110,12 +161,47 @@ def check_plant(plant: Plant, state: State) -> None:
             f"from one of shape {shapes[0]}",
             attr="plant",
         )
-    if seen.shape != (plant.observation_size,):
+    shown = jax.tree.map(np.shape, seen)
+    if shown != (plant.observation_size,):
         raise ValidationError(
             f"The plant {plant.name!r} names {plant.observation_size} observations, "
-            f"but shows an array of shape {seen.shape}",
+            f"but shows an array of shape {shown}",
             attr="plant",
         )
+    for part in (*jax.tree.leaves(after), seen):
+        if not jnp.issubdtype(part.dtype, jnp.floating):
+            raise ValidationError(
+                f"States and observations of the plant {plant.name!r} must be "
+                f"floating-point numbers, but some are {part.dtype}",
+                attr="plant",
+            )
+
+
+def _checked(plant: Plant, before: list[Array], actions: Array, after: list[Array]):
+    """Return states if they are finite; otherwise raise an error that names the plant.
+
+    Python is called only then. Derivatives pass.
+    """
+
+    def refuse(before: Any, actions: Any, after: Any) -> Any:
+        finite = [np.isfinite(part).all(axis=1) for part in after]
+        for row in np.flatnonzero(~np.all(finite, axis=0)):
+            old, new = (
+                np.concatenate([np.asarray(part[row]) for part in parts])
+                for parts in (before, after)
+            )
+            raise SimulationError(
+                f"The plant {plant.name!r} returned {new} for the state {old} and the "
+                f"action {np.asarray(actions[row])}. {KEEP_FINITE}"
+            )
+        return after
+
+    def call(after: list[Array]) -> list[Array]:
+        shapes = [jax.ShapeDtypeStruct(part.shape, part.dtype) for part in after]
+        return jax.pure_callback(refuse, shapes, before, actions, after)
+
+    finite = jnp.all(jnp.stack([jnp.isfinite(part).all() for part in after]))
+    return lax.cond(finite, lambda after: after, call, after)
 
 
 class _PlantCell(keras.layers.Layer):
@@ -139,18 +225,27 @@ class _PlantCell(keras.layers.Layer):
             for leaf in self._start
         ]
 
-    def call(self, actions: Array, states: list[Array]) -> tuple[Array, list[Array]]:
-        def one(action: Array, *flat: Array) -> tuple[Array, tuple[Array, ...]]:
-            leaves = [
-                part.reshape(leaf.shape)
-                for part, leaf in zip(flat, self._start, strict=True)
-            ]
-            state = self.plant.step(jax.tree.unflatten(self._form, leaves), action)
-            after = tuple(leaf.reshape(-1) for leaf in jax.tree.leaves(state))
-            return self.plant.observe(state), after
+    def call(
+        self, actions: Array, states: list[Array], training: bool | None = None
+    ) -> tuple[Array, list[Array]]:
+        def one(action: Array, *flat: Array) -> tuple[Array, ...]:
+            state = self.plant.step(self._unflatten(flat), action)
+            return tuple(leaf.reshape(-1) for leaf in jax.tree.leaves(state))
 
-        seen, after = jax.vmap(one)(actions, *states)
-        return seen, list(after)
+        def observe(*flat: Array) -> Array:
+            return self.plant.observe(self._unflatten(flat))
+
+        after = list(jax.vmap(one)(actions, *states))
+        if not training:
+            after = _checked(self.plant, states, actions, after)
+        return jax.vmap(observe)(*after), after
+
+    def _unflatten(self, flat: Sequence[Array]) -> State:
+        leaves = [
+            part.reshape(leaf.shape)
+            for part, leaf in zip(flat, self._start, strict=True)
+        ]
+        return jax.tree.unflatten(self._form, leaves)
 
 
 @Builder.register(PlantNode)

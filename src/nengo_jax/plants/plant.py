@@ -6,11 +6,13 @@ any pytree of arrays, for one example; batches are made with ``jax.vmap``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from jax import Array, lax
+from nengo.exceptions import ValidationError
 
 State = Any
 
@@ -49,6 +51,14 @@ class Plant:
     points: Callable[[State], Array] | None = None
     failed: Callable[[State], Array] | None = None
 
+    def __post_init__(self) -> None:
+        if not 0 < self.dt < math.inf:
+            raise ValidationError(
+                f"A step of the plant {self.name!r} must take a positive time (got "
+                f"{self.dt!r} s)",
+                attr="dt",
+            )
+
     @property
     def action_size(self) -> int:
         """Number of elements of an action."""
@@ -67,7 +77,13 @@ def repeat(plant: Plant, times: int) -> Plant:
     ----------
     plant : Plant
     times : int
+
+    Raises
+    ------
+    ValidationError
     """
+    if times < 1:
+        raise ValidationError(f"Must be 1 or more (got {times!r})", attr="times")
 
     def step(state: State, action: Array) -> State:
         return lax.fori_loop(0, times, lambda _, s: plant.step(s, action), state)
