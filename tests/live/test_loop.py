@@ -245,7 +245,7 @@ def test_what_cannot_be_in_a_loop():
 def test_garbage_of_before_is_left_alone_in_the_loop():
     net = network()
     with simulator(net) as sim:
-        assert gc.get_freeze_count() == 0
+        before = gc.get_freeze_count()  # Python itself may have frozen some
         with Loop(sim, net.senses, net.action):
-            assert gc.get_freeze_count() > 1000
+            assert gc.get_freeze_count() > before + 1000
         assert gc.get_freeze_count() == 0

@@ -22,7 +22,8 @@ class Loop:
     """Runs a simulator step by step and measures how long each step takes.
 
     All is compiled before the first step. In a ``with`` statement, what exists already
-    is left out when Python collects garbage, which may take 0.2 s otherwise.
+    is left out when Python collects garbage (``gc.freeze``), which may take 0.2 s
+    otherwise.
 
     Parameters
     ----------
@@ -82,15 +83,12 @@ class Loop:
         self._single = isinstance(inputs, Node)
         nodes: list[Any] = [inputs] if isinstance(inputs, Node) else list(inputs)
         self._names = {sim.get_name(node): node for node in nodes}
-        self._frozen = False
         check_outputs(outputs, sim.model)
         lead = () if sim.minibatch_size is None else (sim.minibatch_size,)
         sim.warm_up({node: np.zeros((*lead, node.size_out)) for node in nodes})
 
     def __enter__(self) -> Loop:
-        if gc.get_freeze_count() == 0:  # or somebody else decides
-            gc.freeze()
-            self._frozen = True
+        gc.freeze()
         return self
 
     def __exit__(
@@ -99,9 +97,7 @@ class Loop:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._frozen:
-            gc.unfreeze()
-            self._frozen = False
+        gc.unfreeze()
 
     def step(self, data: Any = None) -> Any:
         """Take a step, and return what the outputs show after it.
