@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from ..optimizers.checks import check_count, check_range
 from .plant import Plant, State
 
 
@@ -28,11 +29,17 @@ def draw(plant: Plant, states: State, axes: Any = None, count: int = 12) -> Any:
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ValidationError
+        If the plant has no points, or there is no moment to show.
     """
     import matplotlib.pyplot as plt
 
     lines = _lines(plant, states)
     axes = plt.subplots()[1] if axes is None else axes
+    check_count("count", count, 1)
     shown = np.unique(np.linspace(0, len(lines) - 1, count).astype(int))
     for number in shown:
         x, y = lines[number].T
@@ -60,15 +67,21 @@ def animate(plant: Plant, states: State, figure: Any = None, speed: float = 1.0)
     -------
     matplotlib.animation.FuncAnimation
         ``save("arm.gif")`` writes it to a file. Keep it as long as it is to run.
+
+    Raises
+    ------
+    ValidationError
+        If the plant has no points, or the speed is not positive.
     """
     import matplotlib.pyplot as plt
     from matplotlib.animation import FuncAnimation
 
     lines = _lines(plant, states)
+    check_range("speed", speed, 0, open_below=True)
     figure = plt.figure() if figure is None else figure
     axes = figure.subplots()
     low, high = lines.min(axis=(0, 1)), lines.max(axis=(0, 1))
-    edge = 0.1 * max(high - low)
+    edge = 0.1 * max(high - low) or 0.1  # of a point that stays where it is
     axes.set(
         xlim=(low[0] - edge, high[0] + edge),
         ylim=(low[1] - edge, high[1] + edge),
@@ -93,6 +106,8 @@ def animate(plant: Plant, states: State, figure: Any = None, speed: float = 1.0)
 def _lines(plant: Plant, states: State) -> np.ndarray:
     if plant.points is None:
         raise ValidationError(
-            f"The plant {plant.name!r} has no points to draw", attr="plant"
+            f"The plant {plant.name!r} has no points to draw. Say where they are with "
+            "dataclasses.replace(plant, points=...)",
+            attr="plant",
         )
     return np.asarray(jax.vmap(plant.points)(states))
