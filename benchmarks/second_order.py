@@ -1,7 +1,8 @@
 """The demos of the hessianfree package as pure functions, for ``hessian_free.py``.
 
-Networks, CG iterations and damping are those of the demos. Products with few weights
-are written as sums, which XLA joins with what comes before and after: half the time.
+Networks, CG iterations and damping are those of the demos. Small matrix
+products are written as sums, which XLA joins with what comes before and after: half the
+time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_FEW = 128  # weights
+_FEW = 10_000  # products
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
@@ -86,7 +87,7 @@ def dense(params: Any, name: str, x: jax.Array) -> jax.Array:
 
 def times(x: jax.Array, weights: jax.Array) -> jax.Array:
     """Multiply with weights."""
-    if weights.size <= _FEW:
+    if x.size * weights.shape[1] <= _FEW:
         return jnp.sum(x[..., None] * weights, axis=-2)
     return x @ weights
 
