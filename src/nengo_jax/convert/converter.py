@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import nengo
 from nengo.synapses import SynapseParam
 
 from .activations import check_swaps
+from .curves import Curve
 from .graph import Graph, read_graph
 from .keys import KerasMapping
 from .network import make_network
@@ -158,6 +159,7 @@ class Converter:
         temporal_model: bool = False,
         *,
         table: Table | None = None,
+        curves: Mapping[Any, Curve] | None = None,
     ):
         graph = read_graph(model, temporal=temporal_model)
         options = Options(
@@ -169,6 +171,7 @@ class Converter:
             check_scales(scale_firing_rates, set(graph.layers)),
             _check_synapse(synapse),
             temporal_model,
+            {} if curves is None else curves,
         )
         self.model = model
         self.options = options

@@ -14,8 +14,9 @@ from nengo.neurons import NeuronType
 
 from ..nodes import TensorNode
 from .activations import Activation
+from .curves import Curve
 from .records import LayerCall, Options, Shape, Source
-from .scaling import Scale, scale_neurons, scale_of
+from .scaling import Scale, replace, scale_neurons, scale_of
 
 
 def connect(
@@ -142,7 +143,8 @@ class Population(NamedTuple):
     output : Source
     neurons : Neurons or None
     rescale : tuple of Connection
-        One that undoes a scale that differs between channels, or none.
+        One that undoes a scale that differs between channels, one that divides what
+        neurons with a curve get, or none.
     scale : float or ndarray
     """
 
@@ -174,6 +176,9 @@ def make_population(
     if activation.neurons is None:
         node = _function_node(call.label, activation, shape)
         return Population(node, Source(node, shape, channel_axis))
+    if call.layer in options.curves:
+        curve = options.curves[call.layer]
+        return _bent(call, activation.neurons, curve, shape, channel_axis, options)
     scale = scale_of(call, options, shape[channel_axis])
     neurons = _make_neurons(call.label, activation.neurons, scale, shape, channel_axis)
     if np.ndim(scale) == 0:
@@ -191,6 +196,28 @@ def make_population(
     )
     output = Source(node, shape, channel_axis)
     return Population(neurons, output, neurons, (rescale,), scale)
+
+
+def _bent(
+    call: LayerCall,
+    kind: Any,
+    curve: Curve,
+    shape: Shape,
+    channel_axis: int,
+    options: Options,
+) -> Population:
+    """Make neurons with the response of a curve; activations are divided before."""
+    neurons = _make_neurons(call.label, kind, 1.0, shape, channel_axis)
+    ensemble, size = neurons.ensemble, math.prod(shape)
+    ensemble.neuron_type = replace(kind, amplitude=curve.amplitude)
+    ensemble.gain = np.full(size, curve.gain)
+    ensemble.bias = np.full(size, curve.bias)
+    node = passthrough(f"{call.label}.activation", shape)
+    divided = connect(
+        node, neurons, f"{call.label}.divided", options, transform=1 / curve.top
+    )
+    output = Source(neurons, shape, channel_axis)
+    return Population(node, output, neurons, (divided,))
 
 
 def per_element(values: np.ndarray, shape: Shape, channel_axis: int) -> np.ndarray:

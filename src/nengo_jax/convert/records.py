@@ -19,6 +19,8 @@ import numpy as np
 from nengo import Connection, Node
 from nengo.ensemble import Neurons
 
+from .curves import Curve
+
 Shape = tuple[int, ...]
 
 
@@ -91,6 +93,7 @@ class Options:
     swaps : mapping
         From Keras activation functions or neuron types to the same.
     scales : float, or mapping of layer to float or ndarray
+    curves : mapping of layer to Curve
     """
 
     allow_fallback: bool = True
@@ -101,6 +104,7 @@ class Options:
     scales: Any = field(default_factory=dict)
     synapse: Any = None
     temporal: bool = False
+    curves: Mapping[Any, Curve] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

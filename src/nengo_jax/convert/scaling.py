@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import nengo
 import numpy as np
 from nengo.neurons import NeuronType, RatesToSpikesNeuronType, RectifiedLinear
 
 from ..neurons import BoundedReLU
+from ..neurons.nir import IntegrateAndFire, LeakyIntegrateAndFire
 from .records import LayerCall, Options
 
 Scale = float | np.ndarray
@@ -124,6 +126,14 @@ def _is_bounded(neurons: NeuronType, scale: Scale) -> bool:
     if isinstance(neurons, RatesToSpikesNeuronType):
         return _is_bounded(neurons.base_type, scale)
     return isinstance(neurons, BoundedReLU) and np.ndim(scale) == 0
+
+
+def limit_of(neurons: NeuronType, dt: float) -> float | None:
+    """Return the highest rate in Hz of neurons that spike once in a step at most."""
+    if isinstance(neurons, nengo.LIF):
+        return 1 / max(float(neurons.tau_ref), dt)
+    once = (nengo.Izhikevich, IntegrateAndFire, LeakyIntegrateAndFire)
+    return 1 / dt if isinstance(neurons, once) else None
 
 
 def _scale_bounds(neurons: NeuronType, scale: Any) -> NeuronType:

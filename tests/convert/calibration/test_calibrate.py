@@ -12,11 +12,16 @@ from keras import layers
 import nengo_jax
 from nengo_jax.convert import Converter
 from nengo_jax.convert.calibration import Readout, calibrate
+from nengo_jax.convert.curves import fit_curve
+from nengo_jax.convert.calibration.files import load as load_network
+from nengo_jax.convert.scaling import replace
 from nengo_jax.neurons import SoftResetIntegrateAndFire
+from nengo_jax.neurons.nir import IntegrateAndFire, LeakyIntegrateAndFire
 
 DT = 0.001
 QUICK = {"measure": False, "trial_examples": 64}
 COPIED = "ignore:'Node.size_out' is being overwritten"  # by copies of networks
+BUILT = "ignore:divide by zero encountered in log1p"  # by nengo, for LIF with gain 1
 OFF = {"scale": False, "voltage": None, "bias": False}
 
 
@@ -206,19 +211,70 @@ def test_percentile_leaves_outliers_aside():
     assert errors[1] < 0.1 < errors[0]
 
 
+@pytest.mark.filterwarnings(BUILT)
 def test_what_cannot_be_scaled_is_left_with_a_warning():
+    x = keras.Input((64,))
+    hidden = keras.layers.Dense(5, activation="sigmoid", name="hidden")(x)
+    model = keras.Model(x, keras.layers.Dense(2)(hidden))
+    swaps = {"sigmoid": nengo.LIF()}
+    converter = Converter(model, swap_activations=swaps)
+    with pytest.warns(UserWarning, match=r"hidden: firing rates of LIF.*relu") as seen:
+        result = calibrate(converter, load().train_images, n_steps=4, **QUICK)
+    assert not result.scales
+    assert not result.settings.curves
+    assert seen[0].filename == __file__  # where calibrate was called
+
+
+@pytest.mark.filterwarnings(BUILT)
+def test_neurons_with_curved_rates_stand_for_relu(tmp_path):
+    """LIF neurons get the gain, bias and amplitude that come nearest to relu."""
+    data = load()
+    swaps = {"relu": nengo.LIF(tau_ref=0.001)}
     with pytest.warns(UserWarning, match="not proportional"):
         converter = Converter(
-            dense_model(), swap_activations={"relu": nengo.LIF()}, scale_firing_rates=2
+            dense_model(), swap_activations=swaps, scale_firing_rates=2
         )
-    with pytest.warns(
-        UserWarning, match=r"hidden0, hidden1, hidden2: firing rates of LIF"
-    ) as caught:
-        result = calibrate(
-            converter, load().train_images, n_steps=4, voltage="half", **QUICK
-        )
-    assert not result.scales
-    assert caught[0].filename == __file__  # where calibrate was called
+    images = data.train_images[:200]
+    naive = calibrate(converter, images, scale=False, n_steps=32, **QUICK)
+    result = calibrate(converter, images, n_steps=32, **QUICK)
+    assert list(result.settings.curves) == ["hidden0", "hidden1", "hidden2"]
+    test, labels = data.test_images[:200], data.test_labels[:200]
+    before = naive.accuracy(test, labels)[-1]
+    after = result.accuracy(test, labels)[-1]
+    assert before < 0.6
+    assert after > accuracy_of(dense_model(), test, labels) - 0.06
+    again = load_network(result.save(tmp_path / "network"))
+    np.testing.assert_array_equal(again.predict(test), result.predict(test))
+    with pytest.raises(ValueError, match=r"hidden0 cannot fire at rate=1000 Hz: LIF"):
+        calibrate(converter, images, rate=1000, **QUICK)
+
+
+def test_the_percentile_has_the_wanted_rate():
+    """And the curve comes nearer to relu than one that begins at zero."""
+    for kind in (nengo.LIF(amplitude=2), LeakyIntegrateAndFire(0.01)):
+        curve = fit_curve(kind, 4.0, 200.0)
+        activations = np.linspace(0, 4, 50)
+        gain, bias = np.array([curve.gain / curve.top]), np.array([curve.bias])
+        twin = replace(kind, amplitude=1)
+        rates = twin.rates(activations[:, None], gain, bias)[:, 0]
+        assert rates[-1] == pytest.approx(200)
+        outputs = replace(kind, amplitude=curve.amplitude).rates(
+            activations[:, None], gain, bias
+        )[:, 0]
+        error = np.sqrt(np.mean((outputs - activations) ** 2)) / 4
+        assert error == pytest.approx(curve.error, rel=0.1)
+        gain, bias = twin.gain_bias(np.array([200]), np.array([0]))
+        steep = twin.rates(activations[:, None] / 4, gain, bias)[:, 0] / 50
+        assert error < 0.5 * np.sqrt(np.mean((steep - activations) ** 2)) / 4
+
+
+def test_neurons_that_spike_once_in_a_step_are_not_driven_to_their_limit():
+    data = load()
+    swaps = {"relu": IntegrateAndFire()}
+    converter = Converter(dense_model(), inference_only=True, swap_activations=swaps)
+    result = calibrate(converter, data.train_images[:200], n_steps=32, **QUICK)
+    test, labels = data.test_images[:200], data.test_labels[:200]
+    assert result.accuracy(test, labels)[-1] > 0.85  # at 4 spikes in a step: 0.1
 
 
 @pytest.mark.parametrize("per_channel", [False, True])

@@ -25,7 +25,7 @@ def finish(assembled: Assembled, settings: Settings, *, shifted: bool) -> Assemb
     Parameters
     ----------
     assembled : Assembled
-        Made for this; scales are part of it already.
+        Made for this; scales and curves are part of it already.
     settings : Settings
     shifted : bool
         Whether all parts get a node for a shift, or only those that are shifted.

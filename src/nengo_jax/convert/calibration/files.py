@@ -3,7 +3,8 @@
 ======================= ================================================================
 model.keras             the model, as Keras saves it
 calibration.json        how it is converted, and what was found out
-parameters.safetensors  scales by channel, random voltages, shifts, and trained weights
+parameters.safetensors  scales by channel, curves, random voltages, shifts, and trained
+                        weights
 ======================= ================================================================
 
 The network is not saved but converted anew. None of the files holds code: the model is
@@ -43,7 +44,7 @@ from .records import Effect, Settings
 
 MODEL, RECORD, PARAMETERS = "model.keras", "calibration.json", "parameters.safetensors"
 _FORMAT, _FORMAT_VERSION = "nengo_jax calibration", 1
-_ARRAYS = ("scales", "voltages", "shifts", "weights")
+_ARRAYS = ("scales", "curves", "voltages", "shifts", "weights")
 _FLAGS = ("allow_fallback", "inference_only", "max_to_avg_pool", "split_shared_weights")
 
 
@@ -154,7 +155,7 @@ def load(
     )
     arrays = store.read(path / PARAMETERS)
     values = {
-        name: {**record["settings"][name], **store.part(arrays, f"{name}//")}
+        name: {**record["settings"].get(name, {}), **store.part(arrays, f"{name}//")}
         for name in _ARRAYS
     }
     readout = record["readout"]

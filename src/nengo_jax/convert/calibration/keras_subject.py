@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import nengo
 import numpy as np
 
 from ...layers.qcfs import QCFS
 from ..converter import Converter
+from ..curves import Curve
 from ..graph import functional_of
 from ..objects import per_element
 from ..quantized import threshold_of
@@ -49,19 +51,20 @@ class KerasSubject(Subject):
 
     def __post_init__(self) -> None:
         """Find the functions that are applied to results."""
-        whole = self._convert(self.options.scales, fold=False)
+        whole = self._convert(self.options.scales, self.options.curves, fold=False)
         object.__setattr__(self, "finals", find_finals(whole))
 
     def assemble(
         self, settings: Settings, *, fold: bool = True, shifted: bool = False
     ) -> Assembled:
         """Make a network; see :meth:`Subject.assemble`."""
-        converter = self._convert(self._scales(settings), fold=fold)
+        scales, curves = self._responses(settings)
+        converter = self._convert(scales, curves, fold=fold)
         converter.net.seed = self.seed
         model = functional_of(self.model)
         probes = [converter.outputs[tensor] for tensor in model.outputs]
         ends = {probe.target for probe in probes}
-        found = (_part(converted, ends) for converted in converter.calls)
+        found = (_part(converted, ends, curves) for converted in converter.calls)
         finals = {c.obj: self.finals.functions.get(key_of(c)) for c in converter.calls}
         assembled = Assembled(
             converter.net,
@@ -125,23 +128,32 @@ class KerasSubject(Subject):
     def check_trainable(self) -> None:
         """Networks made of Keras models can always be fine-tuned."""
 
-    def _scales(self, settings: Settings) -> Any:
-        """Return scales by layer: those of the settings, the rest as given."""
-        given = self.options.scales
-        if not settings.scales:
-            return given
+    def _responses(self, settings: Settings) -> tuple[Any, dict[Any, Curve]]:
+        """Return scales and curves by layer: those of the settings, the rest as given.
+
+        Of several calls of a layer, that with the largest activations counts.
+        """
+        given, curves = self.options.scales, dict(self.options.curves)
+        if not (settings.scales or settings.curves):
+            return given, curves
         scales = dict(given) if isinstance(given, Mapping) else {}
         chosen: dict[Any, Any] = {}
-        for converted in self._convert(given, fold=True).calls:
-            label = key_of(converted)
-            if label in settings.scales:  # the smallest of those of several calls
-                scale, layer = settings.scales[label], converted.layer
+        for converted in self._convert(given, curves, fold=True).calls:
+            label, layer = key_of(converted), converted.layer
+            if label in settings.curves:
+                curve = Curve(*settings.curves[label].tolist())
+                curves[layer] = max(curve, curves.get(layer, curve))
+                chosen[layer] = 1.0
+            elif label in settings.scales:
+                scale = settings.scales[label]
                 chosen[layer] = np.minimum(scale, chosen.get(layer, scale))
             elif converted.neurons is not None:
-                scales.setdefault(converted.layer, converted.scale)
-        return scales | chosen
+                scales.setdefault(layer, converted.scale)
+        return scales | chosen, curves
 
-    def _convert(self, scales: Any, *, fold: bool) -> Converter:
+    def _convert(
+        self, scales: Any, curves: Mapping[Any, Curve], *, fold: bool
+    ) -> Converter:
         options = self.options
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the user has seen them before
@@ -155,6 +167,7 @@ class KerasSubject(Subject):
                 scales,
                 options.synapse,
                 table={**self.table, **self.finals.rules},
+                curves=curves,
             )
 
 
@@ -198,7 +211,9 @@ def weights_of(converter: Converter) -> dict[str, nengo.Connection]:
     return found
 
 
-def _part(converted: Converted, ends: set[Any]) -> Part | None:
+def _part(
+    converted: Converted, ends: set[Any], curves: Mapping[Any, Curve]
+) -> Part | None:
     """Return what can be measured and shifted, if a call made it."""
     label, obj, shape = key_of(converted), converted.obj, converted.shape
     axis = converted.channel_axis
@@ -206,7 +221,23 @@ def _part(converted: Converted, ends: set[Any]) -> Part | None:
     if converted.neurons is not None:
         layer = converted.layer
         threshold = threshold_of(layer) if isinstance(layer, QCFS) else None
+        curve = curves.get(layer)
         neurons = converted.neurons
-        return Part(label, neurons, obj, neurons, channels, threshold=threshold)
+        return Part(
+            label,
+            neurons,
+            obj,
+            neurons,
+            channels,
+            # what is added to neurons with a curve is not divided
+            curve.top if curve is not None else 1.0,
+            threshold,
+            rectifies=any(map(_is_rectifier, converted.swaps)),
+        )
     linear = type(obj) is nengo.Node and obj in ends and converted.weights is not None
     return Part(label, None, obj, obj, channels) if linear else None
+
+
+def _is_rectifier(swapped: Any) -> bool:
+    """Whether an activation that was replaced is relu."""
+    return swapped is keras.activations.relu or type(swapped) is nengo.RectifiedLinear

@@ -74,12 +74,14 @@ def calibrate(
     dt : float
         Length of a step in seconds.
     scale : bool
-        Whether to choose ``scale_firing_rates``.
+        Whether to choose ``scale_firing_rates``; for LIF neurons in place of "relu" the
+        gain, bias and amplitude that come nearest to it.
     rate : float or None
         Firing rate in Hz that the percentile of the activations gets. None: one spike
         in each step for ``SoftResetIntegrateAndFire`` neurons and four for others, or
         as much more as it takes for 16 spikes in the time of presentation; four times
-        that without labels.
+        that without labels. For neurons that spike once in a step at most, such as LIF,
+        0.4 of their highest rate.
     percentile : float
         Of the activations on the data, in (0, 100].
     per_channel : bool
@@ -122,7 +124,7 @@ def calibrate(
     -----
     UserWarning
         If spiking neurons cannot be scaled, as their rates are not proportional to the
-        current.
+        current, and they are no LIF neurons in place of "relu".
 
     Examples
     --------

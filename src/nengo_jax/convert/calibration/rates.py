@@ -14,23 +14,30 @@ and four spikes in a step gave 95%, 98.7% and 99.6% of right answers, where the 
 has 99.8%. Neurons that average their current need less. So by default R is one spike in
 each step for :class:`~nengo_jax.neurons.SoftResetIntegrateAndFire` and four for others,
 or as much more as it takes for :data:`LEVELS` spikes in the time of presentation.
+
+Neurons that spike once in a step at most, such as LIF, saturate near their highest
+rate, so R is 0.4 of that. Rates that are not proportional to the current have no scale.
+LIF neurons in the place of relu get another gain, bias and amplitude instead
+(:mod:`nengo_jax.convert.curves`).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from nengo.neurons import NeuronType
 
 from ...neurons import SoftResetIntegrateAndFire
-from ..scaling import keeps_result
+from ..curves import fit_curve, has_curve
+from ..scaling import keeps_result, limit_of
 from .records import Part
 
 LEVELS = 16
 _AVERAGED, _RECTIFIED = 1.0, 4.0  # spikes in a step
+_SHARE = 0.4  # of the highest rate
 _EXACT = 4  # how many times as much where values count, not only their order
 
 
@@ -46,9 +53,26 @@ def default_rate(neurons: NeuronType, n_steps: int, dt: float, *, exact: bool) -
     exact : bool
         Whether values count, not only which one is the largest.
     """
+    limit = limit_of(neurons, dt)
+    if limit is not None:
+        return _SHARE * limit
     averages = isinstance(neurons, SoftResetIntegrateAndFire)
     spikes = max(_AVERAGED if averages else _RECTIFIED, LEVELS / n_steps)
     return spikes * (_EXACT if exact else 1) / dt
+
+
+class Chosen(NamedTuple):
+    """How parts are scaled, by label.
+
+    Attributes
+    ----------
+    scales : dict of str to float or ndarray
+    curves : dict of str to ndarray, shape (5,)
+        Of neurons that cannot be scaled: the numbers of a Curve.
+    """
+
+    scales: dict[str, Any]
+    curves: dict[str, np.ndarray]
 
 
 def choose_scales(
@@ -59,8 +83,8 @@ def choose_scales(
     dt: float,
     *,
     exact: bool,
-) -> dict[str, Any]:
-    """Return scales by label.
+) -> Chosen:
+    """Return what gives the wanted rates.
 
     Parameters
     ----------
@@ -72,12 +96,17 @@ def choose_scales(
     n_steps, dt, exact
         As for :func:`default_rate`.
 
+    Raises
+    ------
+    ValueError
+        If neurons cannot have the rate.
+
     Warns
     -----
     UserWarning
-        If there are spiking neurons whose rates are not proportional to the current.
+        If there are spiking neurons whose rates cannot be chosen.
     """
-    scales, left = {}, {}
+    chosen, left = Chosen({}, {}), {}
     for part in parts:
         if part.neurons is None or not part.spiking:
             continue
@@ -85,22 +114,40 @@ def choose_scales(
         top = np.asarray(tops[part.label], np.float64)
         if part.threshold is not None:
             top = np.array([part.threshold])
-        if not keeps_result(neurons, 1.0):
+        bends = part.rectifies and has_curve(neurons)
+        if not bends and not keeps_result(neurons, 1.0):
             left[part.label] = neurons
-        elif np.any(top > 0):  # a layer that is silent needs no scale
-            wanted = rate or default_rate(neurons, n_steps, dt, exact=exact)
-            if isinstance(neurons, SoftResetIntegrateAndFire):
-                wanted = min(wanted, neurons.max_spikes / dt)
-            found = wanted / np.where(top > 0, top, np.max(top))
-            if not keeps_result(neurons, found):  # bounds are the same for all
-                found = np.min(found, keepdims=True)
-            scales[part.label] = float(found[0]) if len(found) == 1 else found
+            continue
+        if not np.any(top > 0):  # a layer that is silent needs no scale
+            continue
+        wanted = rate or default_rate(neurons, n_steps, dt, exact=exact)
+        if bends:
+            _check_limit(part.label, neurons, wanted, dt)
+            curve = fit_curve(neurons, float(np.max(top)), wanted)
+            chosen.curves[part.label] = np.array(curve)
+            continue
+        if isinstance(neurons, SoftResetIntegrateAndFire):
+            wanted = min(wanted, neurons.max_spikes / dt)
+        found = wanted / np.where(top > 0, top, np.max(top))
+        if not keeps_result(neurons, found):  # bounds are the same for all
+            found = np.min(found, keepdims=True)
+        chosen.scales[part.label] = float(found[0]) if len(found) == 1 else found
     if left:
         kinds = ", ".join(dict.fromkeys(map(str, left.values())))
         warnings.warn(
             f"{', '.join(left)}: firing rates of {kinds} are not proportional to the "
-            "current, so they are not scaled. Rectified linear neurons can be: "
+            "current, and they do not stand for relu as LIF can, so they are not "
+            "scaled. Of a Keras model, rectified linear neurons can be: "
             "swap_activations={'relu': nengo.SpikingRectifiedLinear()}.",
             stacklevel=4,  # the call of calibrate
         )
-    return scales
+    return chosen
+
+
+def _check_limit(label: str, neurons: NeuronType, rate: float, dt: float) -> None:
+    limit = limit_of(neurons, dt)
+    if limit is not None and rate >= limit:
+        raise ValueError(
+            f"{label} cannot fire at rate={rate:g} Hz: {neurons} in steps of {dt:g} s "
+            f"stays below {limit:g} Hz. Leave rate out, or ask for less."
+        )

@@ -44,6 +44,8 @@ class Part:
         By how much the activation rises with its argument.
     threshold : float or None
         The largest activation, if there is one by its definition.
+    rectifies : bool
+        Whether the activation is relu, for which the neurons stand.
     """
 
     label: str
@@ -53,6 +55,7 @@ class Part:
     channels: np.ndarray
     slope: np.ndarray | float = 1.0
     threshold: float | None = None
+    rectifies: bool = False
 
     @property
     def count(self) -> int:
@@ -75,6 +78,9 @@ class Settings:
     ----------
     scales : mapping of str to float or ndarray
         Factor on gains, by label of the layer or ensemble.
+    curves : mapping of str to ndarray, shape (5,)
+        Of neurons whose rates cannot be scaled: the numbers of a
+        :class:`~nengo_jax.convert.curves.Curve`.
     voltages : mapping of str to float or ndarray
         Initial voltages, as a share of the threshold.
     shifts : mapping of str to ndarray, shape (channels,)
@@ -85,6 +91,7 @@ class Settings:
     """
 
     scales: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, np.ndarray] = field(default_factory=dict)
     voltages: Mapping[str, Any] = field(default_factory=dict)
     shifts: Mapping[str, np.ndarray] = field(default_factory=dict)
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)

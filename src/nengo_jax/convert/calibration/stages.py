@@ -137,7 +137,7 @@ class Run:
         settings = progress.settings
         parts = self.subject.assemble(settings, fold=measures.fold).parts
         if measures.scale:
-            scales = choose_scales(
+            scales, curves = choose_scales(
                 parts,
                 self.reference.tops,
                 measures.rate,
@@ -145,7 +145,7 @@ class Run:
                 measures.dt,
                 exact=target.labels is None,
             )
-            settings = replace(settings, scales=scales)
+            settings = replace(settings, scales=scales, curves=curves)
         if not (measures.measure or measures.bias):
             return Progress(replace(settings, voltages=voltages))
         assembled = self.subject.assemble(settings, fold=measures.fold, shifted=True)

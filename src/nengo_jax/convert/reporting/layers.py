@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import nengo
 import numpy as np
 from nengo import Node
 from nengo.ensemble import Neurons
@@ -10,7 +9,7 @@ from nengo.neurons import NeuronType
 
 from ..objects import per_element
 from ..records import Converted
-from ..scaling import keeps_result
+from ..scaling import keeps_result, limit_of
 from .activity import Activity
 from .histogram import Histogram
 from .records import Population
@@ -175,12 +174,3 @@ class _NeuronStatistics:
 def can_scale(kind: NeuronType) -> bool:
     """Whether rates can be scaled and give the same; bounds are scaled as well."""
     return keeps_result(kind, 1.0)
-
-
-def limit_of(kind: NeuronType, dt: float) -> float | None:
-    """Return the highest rate in Hz of LIF and Izhikevich neurons; else None."""
-    if isinstance(kind, nengo.LIF):
-        return 1 / max(float(kind.tau_ref), dt)
-    if isinstance(kind, nengo.Izhikevich):
-        return 1 / dt
-    return None
