@@ -41,12 +41,13 @@ _PACKAGES = ("hessianfree==0.4.0", "numpy==1.23.5", "matplotlib<3.8")
 _WORKER = ("-m", "peers.hessianfree_worker")
 _TOLERANCE = 5e-6  # that of the package
 _FLOOR = (
-    "With the whole batch, an update of the adding problem is about 25 GFLOP: 2.5 for a "
-    "product with the curvature, 1.9 for the gradient, 0.6 for the loss. The largest of "
-    "its matrix products (51200 x 64 x 64) runs at 480 GFLOP/s on the processor that was "
-    "measured, so 53 ms are the least if nothing else took time; but the recurrent ones "
-    "(1024 x 64 x 64) come one after the other, at 100 to 170 GFLOP/s. The curvature "
-    "takes most of it, and that of a sixteenth of the batch does as well."
+    "With the whole batch, an update of the adding problem is about 25 GFLOP: 2.5 "
+    "for a product with the curvature, 1.9 for the gradient, 0.6 for the loss. The "
+    "largest of its matrix products (51200 x 64 x 64) runs at 480 GFLOP/s on the "
+    "processor that was measured, so 53 ms are the least if nothing else took time;"
+    " but the recurrent ones (1024 x 64 x 64) come one after the other, at 100 to "
+    "170 GFLOP/s. The curvature takes most of it, and that of a sixteenth of the "
+    "batch does as well."
 )
 
 

@@ -16,7 +16,8 @@ def code(path: str, language: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "docs/training.md", "docs/conversion.md"]
+    "path",
+    ["README.md", "docs/training.md", "docs/conversion.md", "docs/control.md"],
 )
 def test_examples_print_what_they_say(path, capsys, tmp_path, monkeypatch):
     """Every ``print(x)  # y: meaning`` prints y."""
