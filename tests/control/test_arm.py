@@ -50,23 +50,10 @@ def test_the_black_box_is_the_arm():
     assert (np.abs(expected) > 2 * np.pi).any()
 
 
-def test_the_way_back_is_trained(run_example):
-    figures = run_example("arm_there_and_back", 15, 12)
-    assert figures.lost > LENGTH / 2
-    assert figures.back_mean < figures.lost / 4
-    assert figures.out_mean < LENGTH / 4
-
-
 def test_a_running_cost_straightens_paths(run_example):
     figures = run_example("arm_straight", 20, 15)
     assert figures.straight < 0.25 * figures.curved
     assert figures.worst < 5
-
-
-def test_held_observations_train_too(run_example):
-    figures = run_example("arm_held", 20, 4)
-    assert figures.anew < figures.held_once < LENGTH / 4
-    assert figures.anew < figures.held_often < LENGTH / 4
 
 
 def test_the_controller_does_the_same_in_nengo(run_example):
@@ -113,3 +100,10 @@ def test_spiking_neurons_reach_within_a_centimetre(run_example):
     figures = run_example("arm_spiking")
     assert figures.worst < 10
     assert figures.tuned < 0.5
+
+
+@pytest.mark.slow
+def test_held_observations_train_too(run_example):
+    figures = run_example("arm_held")
+    assert figures.anew < figures.held_once < 5
+    assert figures.anew < figures.held_often < 5
