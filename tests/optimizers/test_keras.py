@@ -300,3 +300,55 @@ def test_path_without_derivative():
 def test_share_of_a_batch(share):
     with pytest.raises(ValidationError, match="curvature_share"):
         HessianFree(curvature_share=share)
+
+
+def test_callbacks_of_keras(tmp_path):
+    model = perceptron()
+    model.compile(HessianFree(iterations=5), loss="mse")
+    file = tmp_path / "best.keras"
+    callbacks = [
+        keras.callbacks.EarlyStopping(patience=9),
+        keras.callbacks.ModelCheckpoint(file),
+        keras.callbacks.LearningRateScheduler(lambda epoch: 0.5**epoch),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    history = fit(model, 3, validation_data=(X, Y), callbacks=callbacks)
+    assert len(history["val_loss"]) == 3
+    assert history["val_loss"][-1] < history["loss"][0]
+    assert np.all(history["step_length"] <= 0.5 ** np.arange(3))
+    columns = (tmp_path / "log.csv").read_text().splitlines()[0].split(",")
+    assert {*NUMBERS, "val_loss"} < set(columns)
+    again = second_order(keras.models.load_model(file))
+    resumed = fit(again, 1)
+    assert resumed["loss"][0] == pytest.approx(history["val_loss"][-1], rel=1e-4)
+    assert resumed["damping"][0] == pytest.approx(
+        float(model.optimizer._damping.value), rel=1e-6
+    )
+
+
+IMAGES, SEQUENCES = (6, 6, 1), (5, 3)
+MODELS = {
+    "convolution": (IMAGES, lambda x: keras.layers.Conv2D(3, 3, activation="relu")(x)),
+    "GRU": (SEQUENCES, keras.layers.GRU(4)),
+    "LSTM": (SEQUENCES, keras.layers.LSTM(4)),
+    "attention": (SEQUENCES, lambda x: keras.layers.MultiHeadAttention(2, 4)(x, x)),
+    "batch normalization": ((3,), keras.layers.BatchNormalization()),
+    "dropout": ((3,), keras.layers.Dropout(0.1)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_layers_of_keras(name):
+    shape, layer = MODELS[name]
+    inputs = keras.Input(shape)
+    outputs = keras.layers.Dense(1)(keras.layers.Flatten()(layer(inputs)))
+    model = second_order(keras.Model(inputs, outputs))
+    model.compile(HessianFree(iterations=10), loss="mse")
+    x = RNG.standard_normal((24, *shape)).astype("float32")
+    y = np.tanh(x.reshape(24, -1)[:, :1])
+    history = model.fit(x, y, batch_size=24, epochs=8, verbose=0).history
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+    assert np.isfinite(model.predict(x, verbose=0)).all()
