@@ -12,8 +12,8 @@ from keras import layers
 import nengo_jax
 from nengo_jax.convert import Converter
 from nengo_jax.convert.calibration import Readout, calibrate
-from nengo_jax.convert.curves import fit_curve
 from nengo_jax.convert.calibration.files import load as load_network
+from nengo_jax.convert.curves import fit_curve
 from nengo_jax.convert.scaling import replace
 from nengo_jax.neurons import SoftResetIntegrateAndFire
 from nengo_jax.neurons.nir import IntegrateAndFire, LeakyIntegrateAndFire

@@ -304,3 +304,16 @@ def test_nested_models_and_two_inputs():
         swapped.layer("deep").population.wanted
         == found.layer("deep.1").population.wanted
     )
+
+
+def test_neurons_that_are_not_watched_have_no_energy(tmp_path):
+    """PReLU is two populations, of which one is that of the layer."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Dense(6), layers.PReLU(), layers.Dense(2)]
+    )
+    found = report(calibrate(model, inputs(), n_steps=8, measure=False), inputs())
+    assert found.energy is None
+    found.to_html(tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Energy of one inference" not in text

@@ -37,9 +37,11 @@ def estimate_cost(
     Returns
     -------
     Energy or None
-        None if no neuron spikes.
+        None if no neuron spikes, or if some have rates that are not known, as those for
+        the negative half of a PReLU layer.
     """
-    if not rates:
+    spiking = {e for e in net.all_ensembles if e.neuron_type.spiking}
+    if not rates or not spiking <= set(rates):
         return None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
