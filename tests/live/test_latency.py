@@ -49,6 +49,15 @@ def test_report_tells_missed_deadlines():
     )
 
 
+def test_report_has_no_powers_of_ten():
+    latency = Latency()
+    for duration in (0.000314, 0.000314, 0.9996):
+        latency.add(duration)
+    text = str(latency.report(missed=1, late=123.4))
+    assert text.startswith("3 steps: median 310 us, 99th percentile 1 s, worst 1 s;")
+    assert text.endswith("at most by 120 s")
+
+
 def test_ticks_do_not_come_early():
     pace, period = Pace(0.003), 0.003
     started = time.perf_counter()

@@ -319,6 +319,11 @@ def test_what_cannot_be_recorded(tmp_path):
         for block in (0, 1.5):
             with pytest.raises(ValidationError, match="positive whole number"):
                 Recording(path, sim, block=block)
+        with pytest.raises(ValidationError, match="no probe to record"):
+            Recording(path, sim, [])
+        with pytest.raises(ValidationError, match="got 'zip'"):
+            Recording(path, sim, compression="zip")
+        assert not path.exists()
     with pytest.raises(SimulatorClosed):
         Recording(path, sim)
     assert not path.exists()

@@ -114,7 +114,8 @@ class Latency:
 
 def _time(seconds: float) -> str:
     """Write a duration with two digits and a unit."""
+    seconds = float(f"{seconds:.2g}")  # so that 'g' below has no need for powers of ten
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds / 1e-6:.2g} us"
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds / 1e-6:g} us"

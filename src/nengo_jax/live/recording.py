@@ -26,6 +26,7 @@ from .windows import check_count
 
 FORMAT, FORMAT_VERSION = "nengo_jax recording", 1
 STEPS, PROBES = "steps", "probes/"  # names of arrays
+_COMPRESSIONS = (None, "gzip", "lzf")
 _BLOCK_BYTES = 2**18  # written in about 0.3 ms
 
 
@@ -61,7 +62,8 @@ class Recording:
     FileExistsError
         If the file exists.
     ValidationError
-        If something is no probe of the network, or cannot be a name.
+        If there is nothing to record, something is no probe of the network or cannot
+        be a name, or the compression is unknown.
 
     Examples
     --------
@@ -93,6 +95,11 @@ class Recording:
         if sim.closed:
             raise SimulatorClosed("Cannot record a simulator that is closed")
         check_count(block, "block")
+        if compression not in _COMPRESSIONS:
+            raise ValidationError(
+                f'Must be "gzip", "lzf" or None (got {compression!r})',
+                attr="compression",
+            )
         self._probes = _name_probes(probes, sim)
         arrays = {
             PROBES + name: _array(probe, sim, compression)
@@ -162,6 +169,10 @@ def _name_probes(
         chosen = sim.model.probes if probes is None else probes
         chosen = [chosen] if isinstance(chosen, Probe) else list(chosen)
         named = {sim.get_name(probe): probe for probe in chosen}
+    if not named:
+        raise ValidationError(
+            "There is no probe to record. Add one to the network.", attr="probes"
+        )
     for name, probe in named.items():
         if probe not in sim.model.probes:
             raise ValidationError(
