@@ -66,6 +66,7 @@ CENTRES = np.linspace(-1, 1, 10)  # of receptive fields
 WIDTH = 0.15  # of receptive fields: a standard deviation
 LAYERS = {"fields": 3 * len(CENTRES), "hidden 1": 64, "hidden 2": 64}
 TAU_RC = -DT / np.log(0.75)  # s; voltages fall to 3/4 in a step, as in PopSAN
+GAIN = 10.0  # of all that goes to neurons; nengo wants more than a bias takes away
 STEEPNESS = 2.0  # of surrogate gradients
 LOG_STD = (-5.0, 1.0)  # smallest and largest
 
@@ -162,11 +163,11 @@ def draw_weights(seed: int) -> Weights:
     """Weights of the actor before training."""
     rng = np.random.RandomState(seed)
     # a neuron needs a current of 1 to spike at all, and of 4 to spike in each step
-    values = {"to fields/weights": np.asarray(5.0)}
+    values = {"to fields/weights": np.asarray(5.0 / GAIN)}
     sizes = list(LAYERS.items())
     for (_, size_in), (name, size) in pairwise(sizes):
-        drawn = rng.normal(0, 4 / np.sqrt(size_in), (size, size_in))
-        values[f"to {name}/weights"] = drawn
+        spread = 4 / GAIN / np.sqrt(size_in)
+        values[f"to {name}/weights"] = rng.normal(0, spread, (size, size_in))
     values |= {f"{name}/bias": np.zeros(size) for name, size in sizes}
     values["to mean/weights"] = np.zeros((1, sizes[-1][1]))
     return {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
@@ -181,8 +182,7 @@ def add_actor(stimuli: nengo.Node, weights: Weights) -> nengo.Node:
             size,
             1,
             bias=values[f"{name}/bias"],
-            # of encoders, which nothing uses; nengo wants more than a bias takes away
-            gain=np.full(size, 100.0),
+            gain=np.full(size, GAIN),
             neuron_type=nengo.LIF(
                 TAU_RC,
                 tau_ref=0.0,
