@@ -63,6 +63,30 @@ def skip():
     nengo.Probe(output)
 
 
+def slices():
+    source = nengo.Node(np.ones(4))
+    one, two, three = layer(8, 1), layer(6, 2), layer(5, 3)
+    connect(source[1:3], one.neurons[2:7])
+    connect(source[::-2], one.neurons[::3], seed=2)
+    connect(one.neurons[::2], two.neurons[1:5], 0.01, seed=3)
+    connect(one.neurons[[1, 5, 3]], two.neurons[[0, 5]], seed=4)
+    connect(two.neurons[3:], three.neurons[::-1], synapse=0, seed=5)
+    nengo.Probe(one.neurons[2:5])
+    nengo.Probe(two.neurons[::2], synapse=0.01)
+    nengo.Probe(three.neurons[[4, 0]])
+
+
+def overlapping():
+    source = nengo.Node(np.ones(4))
+    one, two = layer(12, 1), layer(12, 2)
+    connect(source, one.neurons[:8])
+    connect(source, one.neurons[4:], 0.004, seed=2)
+    connect(one.neurons[4:], two.neurons[:8], 0.004, seed=3)
+    connect(one.neurons[:8], two.neurons[4:], seed=4)
+    nengo.Probe(two.neurons[5:9])
+    nengo.Probe(one.neurons[3:11])
+
+
 def convolution():
     source = nengo.Node(np.ones(36))
     first = nengo.Convolution(2, (6, 6, 1), strides=(2, 2), kernel_size=(2, 2))
@@ -104,6 +128,8 @@ CASES = {
     "recurrent": recurrent,
     "feedback": feedback,
     "skip": skip,
+    "slices": slices,
+    "overlapping slices": overlapping,
     "convolution": convolution,
     "ensembles": ensembles,
     "learning": learning,
