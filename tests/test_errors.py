@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import nengo
 import numpy as np
 import pytest
@@ -430,6 +431,27 @@ def test_nonsense_in_a_step_is_named():
         with pytest.raises(FloatingPointError):
             sim.run_steps(5)
         assert sim.n_steps == 2
+
+
+def test_errors_of_callbacks_are_not_their_own_cause():
+    """Programs that follow the chain of causes would never come to its end."""
+
+    def fail(x):
+        raise ValueError("no value")
+
+    def call(t, x):
+        shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return jax.pure_callback(fail, shape, x, vmap_method="sequential")
+
+    with nengo.Network() as network:
+        node = nengo_jax.TensorNode(call, shape_in=(1,), shape_out=(1,))
+        nengo.Probe(node)
+    with (
+        simulator(network) as sim,
+        pytest.raises(jax.errors.JaxRuntimeError, match="no value") as caught,
+    ):
+        sim.run_steps(2)
+    assert caught.value.__cause__ is not caught.value
 
 
 # -- importing

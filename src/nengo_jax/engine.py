@@ -160,7 +160,10 @@ class Engine:
                 with self.context(), np.errstate(invalid="raise", divide="ignore"):
                     recorded, error = advance(count, capacity, part)
             except JaxRuntimeError as raised:
-                raise plain_error(raised) from raised
+                plain = plain_error(raised)
+                if plain is raised:  # which must not be its own cause
+                    raise
+                raise plain from raised
             self._pace(count, time.perf_counter() - started)
             yield recorded
             if error is not None:
