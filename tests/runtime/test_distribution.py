@@ -204,7 +204,7 @@ def stages_of(case):
     ]
 
 
-@pytest.mark.parametrize("case", ["layers", "layers with a delay", "convolution"])
+@pytest.mark.parametrize("case", ["layers", "convolution"])
 def test_products_between_layers_leave_the_loop(case):
     stages = stages_of(case)
     assert sum(bool(PRODUCTS & {*names}) for _, names in stages) >= 2

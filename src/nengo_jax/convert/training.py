@@ -36,7 +36,9 @@ def arguments_of(functional: Any, arrays: Arrays) -> Any:
     return keras.tree.pack_sequence_as(functional.input, arrays)
 
 
-def check_trainable(functional: Any, sim: Simulator, temporal: bool) -> int:
+def check_trainable(
+    functional: Any, sim: Simulator, arrays: Arrays, temporal: bool
+) -> int:
     """Return how many numbers are trained.
 
     Raises
@@ -54,16 +56,19 @@ def check_trainable(functional: Any, sim: Simulator, temporal: bool) -> int:
             f"has {counts[1]}. inference_only=True, split_shared_weights=True and "
             "frozen layers make a difference; verify(training=False) does not train."
         )
-    _check_random(functional, sim, temporal)
+    _check_random(functional, sim, arrays, temporal)
     return counts[0]
 
 
-def _check_random(functional: Any, sim: Simulator, temporal: bool) -> None:
+def _check_random(
+    functional: Any, sim: Simulator, arrays: Arrays, temporal: bool
+) -> None:
     """Raise ValueError if random numbers in training differ from those of the model."""
-    random = random_states(functional)
-    if not random or (not temporal and set(random) == set(_random_signals(sim))):
+    drawn = _states_in_use(functional, arrays)
+    same = drawn <= set(_random_signals(sim)) <= set(random_states(functional))
+    if not drawn or (same and not temporal):
         return
-    names = [layer.name for layer in functional.layers if random_states(layer)]
+    names = [x.name for x in functional.layers if drawn.intersection(random_states(x))]
     reason = (
         "the model draws them for all steps at once, the network for each step"
         if temporal
@@ -74,6 +79,30 @@ def _check_random(functional: Any, sim: Simulator, temporal: bool) -> None:
         f"different random numbers, as {reason}, so results cannot be compared. "
         "verify(training=False) compares them in inference."
     )
+
+
+def _states_in_use(functional: Any, arrays: Arrays) -> set[int]:
+    """Return the ``id`` of the random states that a call in training moves on.
+
+    Recurrent layers have one even if they drop nothing.
+    """
+    random = random_states(functional)
+    if not random:
+        return set()
+    with usual_promotion():
+        _, after = functional.stateless_call(
+            [variable.value for variable in functional.trainable_variables],
+            [variable.value for variable in functional.non_trainable_variables],
+            arguments_of(functional, arrays),
+            training=True,
+        )
+    return {
+        id(variable)
+        for variable, value in zip(
+            functional.non_trainable_variables, after, strict=True
+        )
+        if id(variable) in random and bool((variable.value != value).any())
+    }
 
 
 def _random_signals(sim: Simulator) -> dict[int, Signal]:

@@ -85,7 +85,7 @@ def verify(
                 _compare(actual, wanted, probe, after, precision, atol, rtol)
 
         compare(variables, "")
-        if training and check_trainable(functional, sim, temporal):
+        if training and check_trainable(functional, sim, arrays, temporal):
             variables = train_model(functional, arrays)
             train_network(functional, sim, data, probes, steps)
             compare(variables, " after training")

@@ -108,7 +108,7 @@ def export(
     >>> sorted((name, type(node).__name__) for name, node in graph.nodes.items())
     ... # doctest: +NORMALIZE_WHITESPACE
     [('decoded', 'Output'), ('decoded_synapse', 'LI'), ('ensemble', 'LIF'),
-     ('ensemble_encoders', 'Linear'), ('ensemble_to_decoded', 'Linear'),
+     ('ensemble_encoders', 'Affine'), ('ensemble_to_decoded', 'Linear'),
      ('stimulus', 'Input')]
     """
     chosen = None if inputs is None else list(inputs)
