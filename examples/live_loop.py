@@ -182,8 +182,6 @@ def train(net: Network, path: Path, epochs: int) -> None:
             n_steps=1,
             every=3,
             batch_size=BATCH,
-            shuffle=True,
-            seed=0,
         )
         x, y = windows.arrays()
         rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * len(windows))
@@ -242,7 +240,7 @@ def main(
     report = after.latency
     return Figures(
         controller_angle=float(np.abs(shown).max()),
-        untrained_fell=bool(np.abs(before.angle).max() > 45),
+        untrained_fell=bool(np.abs(before.angle).max() > math.degrees(FALLEN)),
         angle=float(np.abs(after.angle).max()),
         steps=report.steps,
         median=report.median * 1e6,

@@ -25,7 +25,7 @@ def check_data(
     model: Model,
     steps: int,
     batch_size: int | None,
-    computing: Collection[Node] = (),
+    computing: Collection[Node],
 ) -> dict[Signal, np.ndarray]:
     """Check the input data of a run, before anything is compiled.
 

@@ -150,7 +150,7 @@ class Engine:
         """
         advance = self._advance_host if self._on_host else self._advance_device
         capacity = 1 if steps == 1 else self._capacity
-        self._still, data = self._take_still(data)
+        self._still, data = self._feeder.take_still(data, self.constants)
         done = 0
         while done < steps:
             count = min(steps - done, self._steps_per_call, capacity)
@@ -177,7 +177,7 @@ class Engine:
         ----------
         data : mapping of Signal to ndarray, shape ([batch,] 1, size)
         """
-        self._still, data = self._take_still(data)
+        self._still, data = self._feeder.take_still(data, self.constants)
         blank = self._feeder.blank(data)
         with self.context():
             if self._on_host:
@@ -245,34 +245,6 @@ class Engine:
             {name: value.ndim == 3 for name, value in sequences.items()},
         )
         return Inputs(held, sequences), batched
-
-    def _take_still(self, data: Data) -> tuple[dict[str, np.ndarray], Data]:
-        """Take from the data of a run those of constant nodes, if they do not change.
-
-        What follows from them is then worked out once and not in each step.
-
-        Returns
-        -------
-        still : dict of str to ndarray, shape ([batch,] size)
-            At most the block of constant nodes.
-        rest : mapping of Signal to ndarray
-        """
-        slots = self.compiled.layout.slots
-        given = {s: v for s, v in data.items() if s in slots}
-        given = {s: v for s, v in given.items() if slots[s].block == CONSTANTS}
-        if not given or self._on_host:
-            return {}, data
-        if any(v.shape[-2] > 1 and (v != v[..., :1, :]).any() for v in given.values()):
-            return {}, data
-        lead = () if self.batch_size is None else (self.batch_size,)
-        initial = np.asarray(self.constants)
-        block = np.empty((*lead, initial.shape[-1]), initial.dtype)
-        block[...] = initial
-        for signal, value in given.items():
-            start = slots[signal].offset
-            block[..., start : start + signal.size] = value[..., 0, :]
-        rest = {s: v for s, v in data.items() if s not in given}
-        return {CONSTANTS: block}, rest
 
     def _sample_rows(self, count: int, capacity: int):
         """Rows for the samples of the next steps, and the same as JAX arrays."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from nengo.builder.signal import Signal
@@ -47,6 +47,8 @@ class Feeder:
         self._dtype = compiled.layout.dtype
         self._sources = compiled.sources
         self._examples = 1 if batch_size is None else batch_size
+        self._lead = () if batch_size is None else (batch_size,)
+        self._on_host = compiled.program.on_host  # not worked out in each step
         self._step, self._time = compiled.clock
         self._fills = INPUTS in self._program.blocks
         order = [s.source for s in compiled.starters if s.source is not None]
@@ -74,6 +76,41 @@ class Feeder:
         clock = {self._step: steps, self._time: steps * self._program.dt}
         values |= {signal: time[:, None] for signal, time in clock.items()}
         return Fed(dict(self._fill(values, count, capacity, data)), count, error)
+
+    def take_still(
+        self, data: Data, constants: Any
+    ) -> tuple[dict[str, np.ndarray], Data]:
+        """Take from the data of a run those of constant nodes, if they do not change.
+
+        What follows from them is then worked out once and not in each step.
+
+        Parameters
+        ----------
+        data : mapping of Signal to ndarray, shape ([batch,] steps, size)
+        constants : Array, shape ([batch,] size), or None
+            The present block of constant nodes.
+
+        Returns
+        -------
+        still : dict of str to ndarray, shape ([batch,] size)
+            At most the block of constant nodes.
+        rest : mapping of Signal to ndarray
+        """
+        slots = self._slots
+        given = {s: v for s, v in data.items() if s in slots}
+        given = {s: v for s, v in given.items() if slots[s].block == CONSTANTS}
+        if not given or self._on_host:
+            return {}, data
+        if any(v.shape[-2] > 1 and (v != v[..., :1, :]).any() for v in given.values()):
+            return {}, data
+        initial = np.asarray(constants)
+        block = np.empty((*self._lead, initial.shape[-1]), initial.dtype)
+        block[...] = initial
+        for signal, value in given.items():
+            start = slots[signal].offset
+            block[..., start : start + signal.size] = value[..., 0, :]
+        rest = {s: v for s, v in data.items() if s not in given}
+        return {CONSTANTS: block}, rest
 
     def blank(self, data: Data) -> dict[str, np.ndarray]:
         """Return inputs of one step that have the shapes of those of :meth:`take`.

@@ -9,7 +9,6 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import nengo
@@ -180,12 +179,7 @@ class Simulator(Trainable):
             raise SimulatorClosed("Cannot re-open after simulator is closed")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __del__(self) -> None:

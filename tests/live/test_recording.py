@@ -196,12 +196,14 @@ def test_a_run_that_leaves_no_trace_and_errors_are_recorded_as_in_data(tmp_path)
         node = nengo.Node(fail)
         probe = nengo.Probe(node, label="probe")
     with simulator(net) as sim, Recording(tmp_path / "e.h5", sim) as recording:
+        sim.run_steps(2, stateful=False)
         with pytest.raises(RuntimeError, match="enough"):
             sim.run_steps(10)
         recording.close()
         with Playback(recording.path) as played:
             assert np.array_equal(played["probe"], sim.data[probe])
-            assert len(played.steps) == sim.n_steps == 4
+            assert list(played.steps) == [1, 2, 1, 2, 3, 4]
+            assert sim.n_steps == 4
 
 
 # -- windows
@@ -346,6 +348,8 @@ def test_windows_that_do_not_exist(tmp_path):
     with Playback(tmp_path / "x.h5") as played:
         with pytest.raises(ValidationError, match=r"no 'sound' .* seen, spikes"):
             played["sound"]
+        assert played.get("sound") is None
+        assert np.array_equal(played.get("seen"), played["seen"])
         with pytest.raises(ValidationError, match="no 'sound'"):
             played.windows({"x": "sound"}, n_steps=2)
         with pytest.raises(ValidationError, match="not recorded in every step"):

@@ -42,7 +42,7 @@ def replicate(fn: Any, element: int) -> Any:
 
     Parameters
     ----------
-    fn : callable or operator
+    fn : callable or PerExample
     element : int
         Number of the example within the batch.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,8 @@ class Loop:
     Raises
     ------
     ValidationError
-        If an input cannot be given, or an output does not see every step.
+        If an input cannot be given, an output does not see every step, or the period
+        is not positive.
     SimulatorClosed
         If the simulator has been closed.
 
@@ -83,7 +83,7 @@ class Loop:
         self._single = isinstance(inputs, Node)
         nodes: list[Any] = [inputs] if isinstance(inputs, Node) else list(inputs)
         self._names = {sim.get_name(node): node for node in nodes}
-        check_outputs(outputs, sim.model)
+        check_outputs(self._outputs, sim.model)
         lead = () if sim.minibatch_size is None else (sim.minibatch_size,)
         sim.warm_up({node: np.zeros((*lead, node.size_out)) for node in nodes})
 
@@ -91,12 +91,7 @@ class Loop:
         gc.freeze()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         gc.unfreeze()
 
     def step(self, data: Any = None) -> Any:

@@ -34,7 +34,7 @@ class Pace:
     """
 
     def __init__(self, period: float | None):
-        self._period = check_period(period)
+        self._period = _check_period(period)
         self.missed = 0
         self.late = 0.0
 
@@ -78,7 +78,7 @@ class Pace:
         return True
 
 
-def check_period(period: Any) -> float | None:
+def _check_period(period: Any) -> float | None:
     """Return the period, or raise ValidationError unless one can keep to it."""
     if period is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import h5py
 import numpy as np
@@ -77,12 +77,7 @@ class Playback(Mapping[str, np.ndarray]):
     def __enter__(self) -> Playback:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -96,6 +91,10 @@ class Playback(Mapping[str, np.ndarray]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._datasets
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return ``playback[name]``, or ``default`` if there is no such probe."""
+        return self[name] if name in self._datasets else default
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._datasets)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -90,7 +89,6 @@ class Recording:
         compression: str | None = None,
         overwrite: bool = False,
     ):
-        self.closed = True  # until the file is open
         self.path = Path(path)
         if sim.closed:
             raise SimulatorClosed("Cannot record a simulator that is closed")
@@ -121,12 +119,7 @@ class Recording:
     def __enter__(self) -> Recording:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

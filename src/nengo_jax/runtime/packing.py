@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -77,6 +77,34 @@ class Packing:
     def _flat(self, name: Any, value: Any) -> Any:
         own = len(self.places[name].shape)
         return value.reshape(*value.shape[: value.ndim - own], -1)
+
+
+class Carried(Mapping[str, Any]):
+    """The states in a carry, unpacked when they are looked at.
+
+    Parameters
+    ----------
+    packing : Packing
+    carry : list of Array
+    names : tuple of str
+        Blocks that are kept from step to step.
+    """
+
+    def __init__(self, packing: Packing, carry: list[Any], names: Sequence[str]):
+        self.packing = packing
+        self.carry = carry
+        self._names = names
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        return self.packing.take([np.asarray(a) for a in self.carry], name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _join(parts: Sequence[Any]) -> Any:

@@ -12,7 +12,7 @@ that cross a cut, what the host reads and what the probes see, packed into few a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from ..core import Access, Group, Program, Role
 from .cut import Part, cut
 from .host import split_results
 from .memory import read
-from .packing import Packing
+from .packing import Carried, Packing
 from .step import (
     Memory,
     Operands,
@@ -65,34 +65,6 @@ class Piece:
     gives: tuple[int, ...]
     constants: Callable[[Memory, Operands], list[Array]]
     run: Callable
-
-
-class Carried(Mapping[str, Any]):
-    """The states in a carry, unpacked when they are looked at.
-
-    Parameters
-    ----------
-    packing : Packing
-    carry : list of Array
-    names : tuple of str
-        Blocks that are kept from step to step.
-    """
-
-    def __init__(self, packing: Packing, carry: Carry, names: Sequence[str]):
-        self.packing = packing
-        self.carry = carry
-        self._names = names
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._names:
-            raise KeyError(name)
-        return self.packing.take([np.asarray(a) for a in self.carry], name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 class HostLoop:
