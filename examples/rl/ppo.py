@@ -6,7 +6,7 @@ to the left and to the right. The network makes five steps of 4 ms in the 20 ms 
 two pushes. The neurons listen in four of them, beginning with a voltage of 0 at each
 decision, so the policy has no memory.
 
-1. Training is PPO (Schulman et al., 2017) as in CleanRL. 16 carts run side by side;
+1. Training is PPO (Schulman et al., 2017), much as in CleanRL. 16 carts run at once;
    after 128 steps of all of them the policy climbs the clipped objective, by surrogate
    gradients through its spikes. A critic, which does not spike, says what to expect.
    Carts, network and learner are one function of JAX, and ``vmap`` runs it for three

@@ -17,8 +17,8 @@ Then the trained weights go back into a Nengo network that plays Gymnasium's Pen
 by itself, in ``nengo_jax.Simulator`` and in ``nengo.Simulator``. A pulse of inhibition
 after each decision brings the voltages back to 0 there.
 
-The picture shows what 20 test episodes earn in the course of training, the angles in
-them after training, and spikes and torque of one that runs in nengo.
+The picture shows what 20 test episodes earn in the course of training, how high the
+pendulum is in them after training, and spikes and torque of one that runs in nengo.
 
 Run it with ``python examples/rl/sac.py``; it needs optax and gymnasium.
 
@@ -62,6 +62,7 @@ SAME = 1e-5  # N m; torques closer than this are the same in single precision
 # The actor.
 DT = 0.001  # s, of the network
 SPIKE_STEPS = 5  # in each decision
+PERIOD = SPIKE_STEPS + 1  # steps from decision to decision in nengo: one for a reset
 CENTRES = np.linspace(-1, 1, 10)  # of receptive fields
 WIDTH = 0.15  # of receptive fields: a standard deviation
 LAYERS = {"fields": 3 * len(CENTRES), "hidden 1": 64, "hidden 2": 64}
@@ -324,7 +325,9 @@ def loss(
 OPTIMIZER = optax.adam(LEARNING_RATE)
 
 
-def update(net: nengo_jax.Functional, training: Training, key: Key) -> Training:
+def update(
+    net: nengo_jax.Functional, training: Training, key: Key
+) -> tuple[Training, None]:
     """Learn from a random batch of what happened."""
     for_batch, for_noise = jax.random.split(key)
     happened = ENVIRONMENTS * training.step
@@ -334,7 +337,7 @@ def update(net: nengo_jax.Functional, training: Training, key: Key) -> Training:
     changes, memory = OPTIMIZER.update(gradient, training.memory)
     learned = optax.apply_updates(training.learned, changes)
     targets = optax.incremental_update(learned.critics, training.targets, TRACKING)
-    return training._replace(learned=learned, targets=targets, memory=memory)
+    return training._replace(learned=learned, targets=targets, memory=memory), None
 
 
 # The pendulums and the loop ----------------------------------------------------------
@@ -381,15 +384,17 @@ def is_warm(training: Training) -> Array:
     return ENVIRONMENTS * training.step >= WARM_UP
 
 
-def train_step(net: nengo_jax.Functional, training: Training, key: Key) -> Training:
+def train_step(
+    net: nengo_jax.Functional, training: Training, key: Key
+) -> tuple[Training, None]:
     for_play, for_updates = jax.random.split(key)
     training = play_step(net, training, for_play)
 
     def learn(training: Training) -> Training:
         keys = jax.random.split(for_updates, UPDATES)
-        return lax.scan(lambda t, k: (update(net, t, k), None), training, keys)[0]
+        return lax.scan(partial(update, net), training, keys)[0]
 
-    return lax.cond(is_warm(training), learn, lambda training: training, training)
+    return lax.cond(is_warm(training), learn, lambda training: training, training), None
 
 
 def mean_return(net: nengo_jax.Functional, weights: Weights, key: Key) -> Array:
@@ -430,9 +435,7 @@ def train(net: nengo_jax.Functional, steps: int, seeds: Sequence[int]) -> list[R
     def stretch(training: Training, key: Key) -> tuple[Training, Array]:
         for_steps, for_test = jax.random.split(key)
         keys = jax.random.split(for_steps, STRETCH // ENVIRONMENTS)
-        training = lax.scan(lambda t, k: (train_step(net, t, k), None), training, keys)[
-            0
-        ]
+        training, _ = lax.scan(partial(train_step, net), training, keys)
         return training, mean_return(net, training.learned.actor, for_test)
 
     runs = []
@@ -449,18 +452,17 @@ def train(net: nengo_jax.Functional, steps: int, seeds: Sequence[int]) -> list[R
 # The trained policy in Gymnasium, and back in Nengo ----------------------------------
 
 
-def chooser(
-    net: nengo_jax.Functional, weights: Weights
-) -> Callable[[ArrayLike], Array]:
+def chooser(net: nengo_jax.Functional) -> Callable[[Weights, ArrayLike], Array]:
     """Return the policy for a batch of observations, without exploration, in N m."""
-    return jax.jit(
-        jax.vmap(lambda seen: STRONGEST * jnp.tanh(decide(net, weights, seen)))
-    )
+
+    def choose(weights: Weights, seen: Array) -> Array:
+        return STRONGEST * jnp.tanh(decide(net, weights, seen))
+
+    return jax.jit(jax.vmap(choose, (None, 0)))
 
 
-def play(net: nengo_jax.Functional, weights: Weights) -> Game:
-    """Play the test episodes in Gymnasium, without exploration."""
-    choose = chooser(net, weights)
+def play(choose: Callable[[ArrayLike], Array]) -> Game:
+    """Play the test episodes in Gymnasium, with a policy for a batch."""
     environments = gymnasium.make_vec("Pendulum-v1", num_envs=TESTS)
     seen, _ = environments.reset(seed=0)  # and 1, 2, ... for the others
     steps = []
@@ -482,20 +484,19 @@ class Loop(NamedTuple):
     spikes: list[nengo.Probe]  # of each layer
 
 
-def build_loop(weights: Weights, seed: int = 0) -> Loop:
+def build_loop(weights: Weights) -> Loop:
     """Make a network that holds the policy and Pendulum-v1.
 
     A decision takes SPIKE_STEPS steps, and one more in which all neurons are inhibited
-    and the pendulum moves.
+    and the pendulum moves. The episode is the first of those in Gymnasium.
     """
-    period = SPIKE_STEPS + 1
-    see = jax.jit(lambda seen: receptive_fields(seen))
+    see = jax.jit(receptive_fields)
     # the mean over the steps before this one, by its transfer function in z
     average = nengo.LinearFilter(
         np.full(SPIKE_STEPS, 1 / SPIKE_STEPS), [1] + SPIKE_STEPS * [0], analog=False
     )
     with nengo.Network(seed=0) as network:
-        pendulum = plants.gymnasium_node("Pendulum-v1", seed=seed, every=period)
+        pendulum = plants.gymnasium_node("Pendulum-v1", seed=0, every=PERIOD)
         stimuli = nengo.Node(
             lambda t, x: np.asarray(see(x.astype(np.float32))),
             size_in=3,
@@ -506,7 +507,7 @@ def build_loop(weights: Weights, seed: int = 0) -> Loop:
         nengo.Connection(add_actor(stimuli, weights), squash, synapse=average)
         nengo.Connection(squash, pendulum, synapse=None)
 
-        inhibit = nengo.Node(lambda t: -1000.0 * (round(t / DT) % period == 0))
+        inhibit = nengo.Node(lambda t: -1000.0 * (round(t / DT) % PERIOD == 0))
         layers = list(network.ensembles)
         for layer in layers:
             ones = np.ones((layer.n_neurons, 1))
@@ -521,11 +522,10 @@ def build_loop(weights: Weights, seed: int = 0) -> Loop:
 
 def run_loop(loop: Loop, simulator: nengo.Simulator | nengo_jax.Simulator) -> Game:
     """Play an episode; rows are those of the decisions."""
-    period = SPIKE_STEPS + 1
     with simulator as sim:
-        sim.run_steps(EPISODE * period)
+        sim.run_steps(EPISODE * PERIOD)
         seen, torque = sim.data[loop.seen], sim.data[loop.torque]
-    before, moved = slice(0, None, period), slice(SPIKE_STEPS, None, period)
+    before, moved = slice(0, None, PERIOD), slice(SPIKE_STEPS, None, PERIOD)
     return Game(seen[before, None, :3], torque[moved], seen[moved, 3:])
 
 
@@ -543,7 +543,8 @@ def main(out: Path, steps: int = 40_000, seeds: Sequence[int] = (0, 1, 2)) -> Fi
     """
     net = nengo_jax.functional(build(draw_weights(0)), DT)
     runs = train(net, steps, seeds)
-    games = [play(net, run.weights) for run in runs]
+    choose = chooser(net)
+    games = [play(partial(choose, run.weights)) for run in runs]
     returns = [game.reward.sum(axis=0) for game in games]
 
     loop = build_loop(runs[0].weights)
@@ -551,7 +552,7 @@ def main(out: Path, steps: int = 40_000, seeds: Sequence[int] = (0, 1, 2)) -> Fi
     ours = nengo_jax.Simulator(loop.network, DT, dtype="float64", progress_bar=False)
     in_nengo, in_ours = run_loop(loop, reference), run_loop(loop, ours)
     seen_there = in_nengo.seen[:, 0].astype(np.float32)
-    again = np.asarray(chooser(net, runs[0].weights)(seen_there))
+    again = np.asarray(choose(runs[0].weights, seen_there))
     spikes = [reference.data[probe] for probe in loop.spikes]
     draw(out, runs, games[0], in_nengo, spikes)
     return Figures(
@@ -611,7 +612,7 @@ def heights(game: Game) -> np.ndarray:
 def draw_episode(axes: Axes, game: Game, spikes: Sequence[np.ndarray]) -> None:
     """Draw spikes of all layers with the torque, for half of an episode."""
     shown = EPISODE // 2
-    times = PENDULUM.dt / (SPIKE_STEPS + 1) * np.arange(shown * (SPIKE_STEPS + 1))
+    times = PENDULUM.dt / PERIOD * np.arange(shown * PERIOD)
     step, neuron = np.nonzero(np.concatenate(spikes, axis=1)[: len(times)])
     axes.scatter(times[step], neuron, s=1.5, marker="|", color="black", linewidths=0.5)
     borders = np.cumsum([0, *LAYERS.values()])
