@@ -60,6 +60,9 @@ class Converter:
     table : mapping of type to Rule, or None
         Which layer is converted how. None: :data:`~nengo_jax.convert.TABLE`, and what
         has been registered.
+    curves : mapping of layer to Curve, or None
+        Gain, bias and amplitude of neurons whose rates cannot be scaled, as
+        :func:`~nengo_jax.convert.calibrate` chooses them.
 
     Attributes
     ----------

@@ -129,7 +129,10 @@ def _is_bounded(neurons: NeuronType, scale: Scale) -> bool:
 
 
 def limit_of(neurons: NeuronType, dt: float) -> float | None:
-    """Return the highest rate in Hz of neurons that spike once in a step at most."""
+    """Return the highest rate in Hz that LIF, Izhikevich and NIR neurons can have.
+
+    None for other types, most of which can spike several times in a step.
+    """
     if isinstance(neurons, nengo.LIF):
         return 1 / max(float(neurons.tau_ref), dt)
     once = (nengo.Izhikevich, IntegrateAndFire, LeakyIntegrateAndFire)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from itertools import compress
+from typing import Any, NamedTuple
 
 import jax
 import keras
@@ -18,6 +19,7 @@ import numpy as np
 from nengo.builder.signal import Signal
 
 from ..families.keras_layer import (
+    call_layer,
     is_layer,
     random_states,
     usual_promotion,
@@ -29,6 +31,21 @@ from ..simulator import Simulator
 _EPOCHS, _RATE = 3, 0.1
 
 Arrays = list[np.ndarray]
+
+
+class Values(NamedTuple):
+    """Values of the variables of a model, as its ``stateless_call`` takes them."""
+
+    trainable: list[Any]
+    others: list[Any]
+
+
+def values_of(functional: Any) -> Values:
+    """Return the values that a model has now."""
+    return Values(
+        [variable.value for variable in functional.trainable_variables],
+        [variable.value for variable in functional.non_trainable_variables],
+    )
 
 
 def arguments_of(functional: Any, arrays: Arrays) -> Any:
@@ -89,20 +106,11 @@ def _states_in_use(functional: Any, arrays: Arrays) -> set[int]:
     random = random_states(functional)
     if not random:
         return set()
-    with usual_promotion():
-        _, after = functional.stateless_call(
-            [variable.value for variable in functional.trainable_variables],
-            [variable.value for variable in functional.non_trainable_variables],
-            arguments_of(functional, arrays),
-            training=True,
-        )
-    return {
-        id(variable)
-        for variable, value in zip(
-            functional.non_trainable_variables, after, strict=True
-        )
-        if id(variable) in random and bool((variable.value != value).any())
-    }
+    values = [variable.value for variable in functional.variables]
+    arguments = [arguments_of(functional, arrays)]
+    called = call_layer(functional, values, arguments, training=True)
+    moved = compress(functional.variables, called.changed)
+    return {id(variable) for variable in moved if id(variable) in random}
 
 
 def _random_signals(sim: Simulator) -> dict[int, Signal]:
@@ -120,18 +128,11 @@ def _random_signals(sim: Simulator) -> dict[int, Signal]:
     return found
 
 
-def train_model(functional: Any, arrays: Arrays) -> list[Any]:
-    """Train copies of the weights of a model for three epochs of one batch.
-
-    Returns
-    -------
-    list of Array
-        Values of the variables after it.
-    """
+def train_model(functional: Any, arrays: Arrays) -> Values:
+    """Train copies of the weights of a model for three epochs of one batch."""
     optimizer = keras.optimizers.SGD(_RATE)
     optimizer.build(functional.trainable_variables)
-    weights = [variable.value for variable in functional.trainable_variables]
-    others = [variable.value for variable in functional.non_trainable_variables]
+    weights, others = values_of(functional)
     state = [variable.value for variable in optimizer.variables]
 
     def loss(weights: Any, others: Any) -> tuple[Any, Any]:
@@ -151,14 +152,7 @@ def train_model(functional: Any, arrays: Arrays) -> list[Any]:
         for _ in range(_EPOCHS):
             gradients, others = differentiate(weights, others)
             weights, state = optimizer.stateless_apply(state, gradients, weights)
-    known = {
-        id(variable): value
-        for variable, value in (
-            *zip(functional.trainable_variables, weights, strict=True),
-            *zip(functional.non_trainable_variables, others, strict=True),
-        )
-    }
-    return [known[id(variable)] for variable in functional.variables]
+    return Values(weights, others)
 
 
 def train_network(

@@ -17,7 +17,15 @@ import numpy as np
 from ..families.keras_layer import usual_promotion
 from ..simulator import Simulator
 from .graph import functional_of
-from .training import Arrays, arguments_of, check_trainable, train_model, train_network
+from .training import (
+    Arrays,
+    Values,
+    arguments_of,
+    check_trainable,
+    train_model,
+    train_network,
+    values_of,
+)
 
 _BATCH, _STEPS, _SEED = 2, 10, 0
 _RTOL, _ROUNDINGS = 1e-5, 16
@@ -73,22 +81,21 @@ def verify(
         node: array.reshape(count, steps, -1)
         for node, array in zip(nodes, arrays, strict=True)
     }
-    variables = [variable.value for variable in functional.variables]
     with Simulator(net, minibatch_size=count, progress_bar=False) as sim:
 
-        def compare(variables: list[Any], after: str) -> None:
-            expected = _outputs(functional, variables, arrays)
+        def compare(values: Values, after: str) -> None:
+            expected = _outputs(functional, values, arrays)
             found = sim.predict(data, n_steps=steps, verbose=0)
             for probe, wanted in zip(probes, expected, strict=True):
                 actual = found[probe] if temporal else found[probe][:, -1]
                 actual = actual.reshape(wanted.shape)
                 _compare(actual, wanted, probe, after, precision, atol, rtol)
 
-        compare(variables, "")
+        compare(values_of(functional), "")
         if training and check_trainable(functional, sim, arrays, temporal):
-            variables = train_model(functional, arrays)
+            values = train_model(functional, arrays)
             train_network(functional, sim, data, probes, steps)
-            compare(variables, " after training")
+            compare(values, " after training")
 
 
 def _precision(model: Any) -> str:
@@ -120,23 +127,15 @@ def _check_inputs(inputs: Any, tensors: Sequence[Any], temporal: bool) -> Arrays
     return arrays
 
 
-def _outputs(functional: Any, values: list[Any], arrays: Arrays) -> Arrays:
+def _outputs(functional: Any, values: Values, arrays: Arrays) -> Arrays:
     """What a model gives in inference with some values of its variables."""
-    known = dict(zip(map(id, functional.variables), values, strict=True))
-    weights, others = (
-        [known[id(variable)] for variable in variables]
-        for variables in (
-            functional.trainable_variables,
-            functional.non_trainable_variables,
-        )
-    )
 
-    def call(weights: Any, others: Any, arrays: Arrays) -> Any:
+    def call(values: Values, arrays: Arrays) -> Any:
         given = arguments_of(functional, arrays)
-        return functional.stateless_call(weights, others, given, training=False)[0]
+        return functional.stateless_call(*values, given, training=False)[0]
 
     with usual_promotion():
-        results = jax.jit(call)(weights, others, arrays)
+        results = jax.jit(call)(values, arrays)
     return [np.asarray(r, np.float64) for r in keras.tree.flatten(results)]
 
 

@@ -39,7 +39,10 @@ def fold_gains(draft: Draft) -> None:
 def _scaled(
     weights: nir.NIRNode, gain: np.ndarray, constant: np.ndarray
 ) -> nir.NIRNode | None:
-    """Return weights whose result is multiplied and added to; None if they cannot."""
+    """Return weights whose result is multiplied and added to; None if they cannot.
+
+    A matrix becomes another node; a convolution is changed, and keeps its shapes.
+    """
     if isinstance(weights, nir.Linear | nir.Affine):
         bias = weights.bias if isinstance(weights, nir.Affine) else 0
         matrix, bias = gain[:, None] * weights.weight, gain * bias + constant

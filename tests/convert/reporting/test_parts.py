@@ -14,11 +14,11 @@ from nengo_jax.convert.reporting.causes.words import (
     rounded_up,
 )
 from nengo_jax.convert.reporting.histogram import Histogram
-from nengo_jax.convert.reporting.layers import can_scale, limit_of
 from nengo_jax.convert.reporting.paths import find_origin, mean_delay
 from nengo_jax.convert.reporting.scoring import read_out
 from nengo_jax.convert.reporting.spikes import choose_raster
 from nengo_jax.convert.reporting.tables import joule
+from nengo_jax.convert.scaling import keeps_result, limit_of
 from nengo_jax.neurons import BoundedReLU
 
 
@@ -117,10 +117,10 @@ def test_limits():
 
 
 def test_which_rates_can_be_scaled():
-    assert can_scale(nengo.SpikingRectifiedLinear())
-    assert can_scale(nengo.RegularSpiking(BoundedReLU(6)))
-    assert not can_scale(nengo.LIF())
-    assert not can_scale(nengo.RegularSpiking(nengo.Sigmoid()))
+    assert keeps_result(nengo.SpikingRectifiedLinear(), 1)
+    assert keeps_result(nengo.RegularSpiking(BoundedReLU(6)), 1)
+    assert not keeps_result(nengo.LIF(), 1)
+    assert not keeps_result(nengo.RegularSpiking(nengo.Sigmoid()), 1)
 
 
 @pytest.mark.parametrize(

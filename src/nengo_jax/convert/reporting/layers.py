@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from nengo import Node
 from nengo.ensemble import Neurons
-from nengo.neurons import NeuronType
 
 from ..objects import per_element
 from ..records import Converted
@@ -146,7 +145,7 @@ class _NeuronStatistics:
             neurons=type(self.kind).__name__,
             size=self.size,
             spiking=bool(self.kind.spiking),
-            homogeneous=can_scale(self.kind),
+            homogeneous=keeps_result(self.kind, 1.0),
             scale=(float(self.scale.min()), float(self.scale.max())),
             start=None if start is None else (float(start.min()), float(start.max())),
             limit=self.limit,
@@ -169,8 +168,3 @@ class _NeuronStatistics:
             return None
         steps = [int(np.searchsorted(reached, q * reached[-1])) + 1 for q in (0.5, 0.9)]
         return steps[0] * self.dt, steps[1] * self.dt
-
-
-def can_scale(kind: NeuronType) -> bool:
-    """Whether rates can be scaled and give the same; bounds are scaled as well."""
-    return keeps_result(kind, 1.0)

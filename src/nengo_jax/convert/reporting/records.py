@@ -74,8 +74,8 @@ class Population:
     start : tuple of float, or None
         Smallest and largest initial voltage; None if there is none.
     limit : float or None
-        Highest rate in Hz that LIF or Izhikevich neurons can have; None for others,
-        most of which can spike several times in a step.
+        Highest rate in Hz that LIF, Izhikevich or NIR neurons can have; None for
+        others, most of which can spike several times in a step.
     rates, wanted : Distribution
         Firing rates, and those that would give the activations of the Keras model, over
         pairs. Of neurons that do not spike, output over amplitude.
