@@ -72,13 +72,18 @@ class _Uses:
     """Which groups touch a block, as positions in a step.
 
     ``before`` and ``after`` are readers: of what the last step left, and of what this
-    one made.
+    one made; ``between`` reads what some of the writers have written.
     """
 
     writers: tuple[int, ...]
     before: tuple[int, ...]
-    after: tuple[int, ...]
     between: tuple[int, ...]
+    after: tuple[int, ...]
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """All of them, in the order of a step."""
+        return tuple(sorted(self.writers + self.before + self.between + self.after))
 
 
 def distribute(program: Program, split: Split) -> tuple[Stage, ...]:
@@ -244,9 +249,9 @@ def _find_uses(program: Program, groups: Sequence[Group]) -> dict[str, _Uses]:
             continue
         readers = [position for position, writes in touches if not writes]
         before = tuple(r for r in readers if r < writers[0])
-        after = tuple(r for r in readers if r > writers[-1])
         between = tuple(r for r in readers if writers[0] < r < writers[-1])
-        found[name] = _Uses(writers, before, after, between)
+        after = tuple(r for r in readers if r > writers[-1])
+        found[name] = _Uses(writers, before, between, after)
     return found
 
 
@@ -260,11 +265,10 @@ def _edges(
     wires = [b.size for b in program.blocks.values() if b.role is Role.WIRE]
     edges: Edges = set()
     for name, use in uses.items():
-        touching = sorted({*use.writers, *use.before, *use.after, *use.between})
         if program.blocks[name].role is Role.WIRE:
             edges.update(
                 (one, two)
-                for one, two in combinations(touching, 2)
+                for one, two in combinations(use.all, 2)
                 if one in use.writers or two in use.writers
             )
             continue
@@ -272,9 +276,9 @@ def _edges(
         # stay within one stage; so do those of which both versions are read.
         large = program.blocks[name].size > max(wires, default=0)
         if large or use.between or (use.before and use.after):
-            together = touching
+            together = use.all
         else:
-            together = list(use.writers)
+            together = use.writers
             edges.update((w, r) for w in use.writers for r in use.before + use.after)
         if len(together) > 1:
             edges.update(pairwise([*together, together[0]]))
@@ -353,12 +357,7 @@ def _stages(
             if program.blocks[name].role is Role.STATE and name not in states
             if set(here) & set(uses[name].before)
         }
-        later = {
-            name
-            for name, use in uses.items()
-            for k in (*use.writers, *use.before, *use.after, *use.between)
-            if depths[k] > depth
-        }
+        later = {n for n, u in uses.items() if max(depths[k] for k in u.all) > depth}
         stages.append(
             Stage(
                 tuple(numbers),

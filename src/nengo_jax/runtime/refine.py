@@ -68,7 +68,13 @@ class Refined:
 
 
 def refine(program: Program) -> Refined:
-    """Cut the states and wires of a program."""
+    """Cut the states and wires of a program.
+
+    Parameters
+    ----------
+    program : Program
+        Without host groups, or with callbacks in their place.
+    """
     parts = _choose_parts(program)
     blocks: dict[str, Block] = {}
     for name, block in program.blocks.items():
@@ -196,7 +202,7 @@ def _refine_group(group: Group, parts: Parts) -> Group:
     def run(*values: Any) -> tuple[Any, ...]:
         assert group.run is not None
         operands = [
-            _joined(values[a:b], access, None if b - a == 1 else group.prepare.get(k))
+            _joined(values[a:b], access, group.prepare.get(k))
             for k, ((a, b), access) in enumerate(
                 zip(pairwise(starts), group.reads, strict=True)
             )
@@ -224,12 +230,11 @@ def _refine_group(group: Group, parts: Parts) -> Group:
 def _joined(
     values: Sequence[Any], access: Access, prepare: Callable[[Any], Any] | None
 ) -> Any:
-    """Make one operand of its parts."""
+    """Make one operand of its parts; a single one has been prepared already."""
     if len(values) == 1:
         return values[0]
-    flat = jnp.concatenate(values)
     whole = replace(access, start=0, rows=None, width=1)
-    value = read(flat, whole)
+    value = read(jnp.concatenate(values), whole)
     return value if prepare is None else prepare(value)
 
 
