@@ -2,7 +2,6 @@
 
 from functools import cache
 
-import helpers  # noqa: F401  (no cache of decoders)
 import keras
 import numpy as np
 from keras import layers

@@ -1,4 +1,4 @@
-"""Settings of all tests: JAX is strict, and compiled functions are kept on disk."""
+"""Settings of all tests: JAX is strict, and keeps compiled functions on disk."""
 
 import os
 import runpy
@@ -9,6 +9,7 @@ os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib
 os.environ["KERAS_BACKEND"] = "jax"  # before anything imports Keras
 
 import jax
+import nengo
 import pytest
 from hypothesis import settings
 
@@ -23,6 +24,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Most of the time of a small simulation is spent on compiling.
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".jax_cache"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+# Workers that run at the same time would wait for the lock of the cache.
+nengo.rc.set("decoder_cache", "enabled", "False")
 
 # The first example of a test compiles, so it takes far longer than the next ones.
 settings.register_profile("nengo_jax", deadline=None)

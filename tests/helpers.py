@@ -22,9 +22,6 @@ from nengo.builder.signal import Signal
 
 import nengo_jax
 
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
-
 MERGED = pytest.mark.parametrize("optimize", [True, False], ids=["merged", "alone"])
 WIRES = pytest.mark.parametrize("wires", [False, True], ids=["kept", "wires"])
 

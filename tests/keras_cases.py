@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import helpers  # noqa: F401  (no cache of decoders)
 import keras
 import numpy as np
 

@@ -5,16 +5,12 @@ import subprocess
 import sys
 
 import jax
-import nengo
 import numpy as np
 import pytest
 
 from nengo_jax.cli import main
 from nengo_jax.compiler import build_model, compile_model, explain
 from nengo_jax.version import version
-
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
 
 CHANNEL = """
 import nengo

@@ -1,10 +1,6 @@
 """The examples run, save their picture, and their key figures are as they should be."""
 
-import nengo
 import pytest
-
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
 
 
 def test_communication_channel_repeats_the_signal(run_example):

@@ -1,11 +1,7 @@
 """A spiking arm learns what a force field does, and shows it when the field is gone."""
 
-import nengo
 import numpy as np
 import pytest
-
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
 
 
 def check_field(figures):

@@ -7,7 +7,6 @@ import runpy
 
 import jax
 import jax.numpy as jnp
-import nengo
 import numpy as np
 import pytest
 
@@ -15,9 +14,6 @@ from nengo_jax import plants
 
 # isort: split
 from conftest import EXAMPLES
-
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
 
 LENGTH = 72.5  # mm, of a reach
 

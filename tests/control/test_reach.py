@@ -1,10 +1,6 @@
 """A spiking model reaches, and a network trained on its spikes foresees the arm."""
 
-import nengo
 import pytest
-
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
 
 
 def check_reaches(figures):

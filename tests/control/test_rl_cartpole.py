@@ -10,9 +10,6 @@ import nengo
 import numpy as np
 import pytest
 
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
-
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "rl"
 RNG = np.random.RandomState(0)
 

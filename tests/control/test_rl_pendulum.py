@@ -17,9 +17,6 @@ import nengo_jax
 
 SAC = Path(__file__).resolve().parents[2] / "examples" / "rl" / "sac.py"
 
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
-
 
 @pytest.fixture
 def sac():

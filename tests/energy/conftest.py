@@ -1,11 +1,7 @@
 """Settings of these tests."""
 
 import jax
-import nengo
 import pytest
-
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-import helpers  # noqa: F401  (no cache of decoders)
 import keras
 import nengo
 import nir

@@ -8,7 +8,6 @@ PyTorch 2 in single precision, computed for the graph that is exported here.
 
 from pathlib import Path
 
-import helpers  # noqa: F401  (no cache of decoders)
 import keras
 import nengo
 import nir

@@ -12,9 +12,6 @@ from nengo_jax.convert.calibration import calibrate
 from nengo_jax.convert.reporting import report
 from nengo_jax.convert.reporting.watch import Watch
 
-# Workers that run at the same time would wait for each other's lock.
-nengo.rc.set("decoder_cache", "enabled", "False")
-
 STEPS = 25
 
 
