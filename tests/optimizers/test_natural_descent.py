@@ -58,7 +58,7 @@ def test_report_of_a_step_that_is_refused():
 def test_learns_a_classification():
     labels = (Y > 0).astype(jnp.int32)
     method = natural_descent(
-        lambda params, batch: batch[0] @ params["w"],
+        predict,
         lambda logits, batch: jnp.mean(
             jax.nn.softplus(logits) - logits * batch[1].astype(logits.dtype)
         ),

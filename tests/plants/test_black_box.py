@@ -128,7 +128,7 @@ def test_nan_on_the_way_names_the_plant():
         states, _, _ = plants.run(plant, lambda x: x, plant.reset(None), 5)
         jax.block_until_ready(states)
 
-    with pytest.raises(Exception, match=r"'rocket' returned .*nan"):
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"'rocket' returned .*nan"):
         go()
 
 

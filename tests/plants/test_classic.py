@@ -145,5 +145,7 @@ def test_limits_have_the_form_of_the_state(limit):
 def test_times_are_positive():
     with pytest.raises(ValidationError, match="positive time"):
         replace(plants.damped_mass(), dt=0.0)
-    with pytest.raises(ValidationError, match="Must be 1 or more"):
+    with pytest.raises(
+        ValidationError, match="times: Must be a whole number, at least 1"
+    ):
         plants.repeat(plants.damped_mass(), 0)

@@ -192,6 +192,8 @@ class Broken(Recorder):
             return seen, *rest
         if self.breaks == "raises":
             raise KeyError("motor")
+        if self.breaks == "ends":  # it cannot be reset without a seed
+            return seen, 0.0, True, False, {}
         after = {"nan": [np.nan, 0.0], "long": [0.0, 1.0, 2.0]}[self.breaks]
         return np.array(after), *rest
 
@@ -200,6 +202,7 @@ class Broken(Recorder):
     ("breaks", "match"),
     [
         ("raises", "Broken: the environment failed for the action .*KeyError: 'motor'"),
+        ("ends", "Broken: the environment failed for the action .*TypeError: "),
         ("nan", "Broken: the environment returned the observation .*nan.*not all fin"),
         ("long", "Broken: .* 3 numbers as its observation, but .* space has 2"),
     ],

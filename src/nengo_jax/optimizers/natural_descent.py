@@ -120,11 +120,12 @@ def natural_descent(
             here.gradient, natural, found.iterations, settings.radius
         )
         good = jnp.isfinite(here.loss) & jnp.all(jnp.isfinite(step))
-        factor = jnp.where(good, jnp.asarray(longest, flat.dtype), 0)
-        moved = jnp.where(good, factor * step, 0)  # 0 * NaN would be NaN
-        length = jnp.where(good, factor * report.step_length, 0)
+        longest = jnp.asarray(longest, flat.dtype)
+        moved, length, direction = (
+            jnp.where(good, value, 0)
+            for value in (longest * step, longest * report.step_length, natural)
+        )
         report = report._replace(step_length=length, update_norm=norm(moved))
-        direction = jnp.where(good, natural, 0)
         after = NaturalDescentState(unravel(direction))
         return unravel(flat - moved), after, report
 

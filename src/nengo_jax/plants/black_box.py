@@ -192,9 +192,9 @@ def derivative_error(
 def _call(step: Step, label: str, states: Any, actions: Any) -> np.ndarray:
     """Call the function with one batch axis, and check what it returns."""
     shape = np.shape(states)
-    flat = np.array(states, np.float64).reshape(-1, shape[-1])
-    inputs = np.array(actions, np.float64).reshape(len(flat), -1)
-    try:
+    flat = np.asarray(states, np.float64).reshape(-1, shape[-1])
+    inputs = np.asarray(actions, np.float64).reshape(len(flat), -1)
+    try:  # with copies, as the function may write to its arguments
         after = np.asarray(step(flat.copy(), inputs.copy()), np.float64)
     except Exception as error:  # the function is the user's, and raises what it likes
         raise SimulationError(

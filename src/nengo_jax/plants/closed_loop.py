@@ -118,9 +118,8 @@ def roll_out(
         after = plant.step(state, action)
         return (after, memory), (state, seen, action, plant.observe(after))
 
-    held = None if held is None else lax.stop_gradient(held)
     (last, _), (states, seen, actions, outcomes) = lax.scan(
-        step, (state, memory), (given, held), length=steps
+        step, (state, memory), (given, lax.stop_gradient(held)), length=steps
     )
     states = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), states, last)
     return Trajectory(states, seen, actions, outcomes)
@@ -211,10 +210,7 @@ def hold(method: Method, record: Callable[[Any, Any], Any], updates: int) -> Met
     check_count("updates", updates, 1)
 
     def init(params: Any, batch: Any) -> HoldState:
-        held = jax.tree.map(
-            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
-            jax.eval_shape(record, params, batch),
-        )
+        held = jax.tree.map(jnp.zeros_like, jax.eval_shape(record, params, batch))
         return HoldState(method.init(params), held, jnp.zeros((), jnp.int32))
 
     @jax.jit

@@ -19,6 +19,7 @@ from nengo.exceptions import SimulationError, ValidationError
 from nengo.params import Parameter
 
 from ..families.replicate import PerExample
+from ..optimizers.checks import check_count
 
 Choose = Callable[[np.ndarray], Any]  # an action
 _SEEDS = 2**31
@@ -56,8 +57,8 @@ def gymnasium_node(
     Raises
     ------
     ValidationError
-        If observations are no arrays of numbers, or actions neither arrays nor
-        discrete.
+        If observations are no arrays of numbers, actions neither arrays nor discrete,
+        or ``every`` is no positive whole number.
     SimulationError
         In a run, if the environment raises, or returns something that is not finite or
         has another shape than it says.
@@ -94,8 +95,7 @@ class Environment(nengo.Process, PerExample):
         act: Choose | None = None,
         every: int = 1,
     ):
-        if every < 1:
-            raise ValidationError(f"Must be 1 or more (got {every})", attr="every")
+        check_count("every", every, 1)
         environment = _made(make)
         sees, acts = environment.observation_space, environment.action_space
         environment.close()
@@ -155,13 +155,13 @@ class _Running:
         action = self._choose(x)
         try:
             seen, reward, ended, cut, _ = self._environment.step(action)
+            if ended or cut:
+                seen, _ = self._environment.reset()
         except Exception as error:  # environments raise what they like
             raise SimulationError(
                 f"{self._name}: the environment failed for the action {action!r}, "
                 f"which comes from the input {x}: {type(error).__name__}: {error}"
             ) from error
-        if ended or cut:
-            seen, _ = self._environment.reset()
         return self._show(seen, float(reward), bool(ended or cut))
 
     def _show(self, seen: Any, reward: float, ended: bool) -> np.ndarray:

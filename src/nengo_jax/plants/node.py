@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -109,14 +110,8 @@ def _first_state(plant: Plant, start: State, seed: int, dtype: str) -> State:
     ValidationError
         If there is none, it is not finite, or not like that of the plant.
     """
-    try:
+    with _naming(plant, "cannot be reset"):
         own = plant.reset(jax.random.key(seed))
-    except Exception as error:  # functions of the user raise what they like
-        raise ValidationError(
-            f"The plant {plant.name!r} cannot be reset: {type(error).__name__}: "
-            f"{error}",
-            attr="plant",
-        ) from error
     first = own if start is None else start
     shapes = [jax.tree.map(np.shape, part) for part in (first, own)]
     if shapes[0] != shapes[1]:
@@ -145,15 +140,9 @@ def check_plant(plant: Plant, state: State) -> None:
     """
     dtype = jax.tree.leaves(state)[0].dtype
     action = jax.ShapeDtypeStruct((plant.action_size,), dtype)
-    try:
+    with _naming(plant, f"fails for {plant.action_size} actions"):
         after = jax.eval_shape(plant.step, state, action)
         seen = jax.eval_shape(plant.observe, state)
-    except Exception as error:  # functions of the user raise what they like
-        raise ValidationError(
-            f"The plant {plant.name!r} fails for {plant.action_size} actions: "
-            f"{type(error).__name__}: {error}",
-            attr="plant",
-        ) from error
     shapes = [jax.tree.map(np.shape, part) for part in (state, after)]
     if shapes[0] != shapes[1]:
         raise ValidationError(
@@ -175,6 +164,18 @@ def check_plant(plant: Plant, state: State) -> None:
                 f"floating-point numbers, but some are {part.dtype}",
                 attr="plant",
             )
+
+
+@contextmanager
+def _naming(plant: Plant, what: str) -> Iterator[None]:
+    """Call functions of a plant; an error says which plant it is, and what it does."""
+    try:
+        yield
+    except Exception as error:  # functions of the user raise what they like
+        raise ValidationError(
+            f"The plant {plant.name!r} {what}: {type(error).__name__}: {error}",
+            attr="plant",
+        ) from error
 
 
 def _checked(plant: Plant, before: list[Array], actions: Array, after: list[Array]):

@@ -38,8 +38,8 @@ def draw(plant: Plant, states: State, axes: Any = None, count: int = 12) -> Any:
     import matplotlib.pyplot as plt
 
     lines = _lines(plant, states)
-    axes = plt.subplots()[1] if axes is None else axes
     check_count("count", count, 1)
+    axes = plt.subplots()[1] if axes is None else axes
     shown = np.unique(np.linspace(0, len(lines) - 1, count).astype(int))
     for number in shown:
         x, y = lines[number].T

@@ -14,6 +14,8 @@ from typing import Any
 from jax import Array, lax
 from nengo.exceptions import ValidationError
 
+from ..optimizers.checks import check_count
+
 State = Any
 
 
@@ -81,9 +83,9 @@ def repeat(plant: Plant, times: int) -> Plant:
     Raises
     ------
     ValidationError
+        If ``times`` is no positive whole number.
     """
-    if times < 1:
-        raise ValidationError(f"Must be 1 or more (got {times!r})", attr="times")
+    check_count("times", times, 1)
 
     def step(state: State, action: Array) -> State:
         return lax.fori_loop(0, times, lambda _, s: plant.step(s, action), state)
