@@ -62,9 +62,8 @@ def main() -> None:
         tables = [measure(name, arguments.repeats, peer) for name in arguments.tasks]
     rows = [row for table in tables for row in table]
     header = ["task", "curvature from", "nengo_jax (ms)", "hessianfree (ms)"]
-    header += ["times faster"]
-    header += ["CG iterations", "of hessianfree", "error", "of hessianfree"]
-    header += ["to compile (s)"]
+    header += ["times faster", "CG iterations", "of hessianfree"]
+    header += ["error", "of hessianfree", "to compile (s)"]
     text = format_table(header, [list(row.values()) for row in rows])
     text += (
         "\n\nMedians over seeds. nengo_jax computes products with the curvature with a "

@@ -1,8 +1,7 @@
 """The demos of the hessianfree package as pure functions, for ``hessian_free.py``.
 
-Networks, CG iterations and damping are those of the demos. Small matrix
-products are written as sums, which XLA joins with what comes before and after: half the
-time.
+Networks, CG iterations and damping are those of the demos. Small matrix products are
+written as sums, which XLA joins with what comes before and after: half the time.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ class Worker:
         Raises
         ------
         RuntimeError
-            If the worker has ended; the message is the last line that it wrote.
+            If the worker has ended, or does not answer in time; the message is the
+            last line that it wrote, or says so.
         """
         try:
             print(question, file=self._process.stdin, flush=True)
