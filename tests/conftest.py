@@ -34,7 +34,13 @@ settings.load_profile("nengo_jax")
 
 
 @pytest.fixture
-def run_example(tmp_path):
+def siblings(monkeypatch):
+    """Examples import each other, as scripts in one folder."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+
+
+@pytest.fixture
+def run_example(tmp_path, siblings):
     """Run the main function of an example; return its figures.
 
     The example is named by its path below ``examples``, without ending; it saves one

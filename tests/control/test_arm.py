@@ -18,12 +18,6 @@ from conftest import EXAMPLES
 LENGTH = 72.5  # mm, of a reach
 
 
-@pytest.fixture(autouse=True)
-def siblings(monkeypatch):
-    """Examples of the arm import each other, as scripts in one folder."""
-    monkeypatch.syspath_prepend(EXAMPLES)
-
-
 @pytest.mark.parametrize("name", ["arm_reaching", "arm_black_box"])
 def test_every_reach_ends_at_its_target(run_example, name):
     figures = run_example(name, 20)
@@ -31,6 +25,7 @@ def test_every_reach_ends_at_its_target(run_example, name):
     assert figures.mean < 2
 
 
+@pytest.mark.usefixtures("siblings")
 def test_the_black_box_is_the_arm():
     """Equations written out in NumPy against those of Lagrange in JAX."""
     box = runpy.run_path(str(EXAMPLES / "arm_black_box.py"))
