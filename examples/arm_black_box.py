@@ -3,7 +3,7 @@
 ``arm_reaching.py`` trains with an arm that JAX sees through. Here the same arm is a
 plain function of NumPy, with the equations of motion written out, and could as well be
 another simulator: ``plants.black_box`` calls it on the host, for all 64 reaches at
-once. Its derivatives are central differences: sixteen more states a reach, in one call
+once. Its derivatives are central differences: twelve more states a reach, in one call
 a step, in double precision. They are made once an update; the products with curvature
 only use them.
 

@@ -22,18 +22,18 @@ from nengo_jax import plants
 from nengo_jax.optimizers import hessian_free
 
 # isort: split
-import jax
 import numpy as np
 from arm_reaching import (
     SETTINGS,
+    Learning,
     Params,
     Task,
     draw_params,
     final_cost,
     make_arm,
-    off_target,
     out_from_the_centre,
     reach,
+    repeat,
     train,
 )
 from matplotlib.figure import Figure
@@ -49,47 +49,36 @@ class Figures(NamedTuple):
 
 def train_held(
     arm: plants.Plant, task: Task, params: Params, updates: int, every: int
-) -> np.ndarray:
-    """Return the distances in mm before each update, shape (updates, reaches)."""
+) -> Learning:
+    """Train with observations that are held for some updates."""
     inner = hessian_free(
         lambda p, batch: reach(arm, p, batch[0], held=batch[1]),
         lambda trajectories, batch: final_cost(trajectories, batch[0]),
         SETTINGS,
     )
     method = plants.hold(inner, lambda p, task: reach(arm, p, task).seen, every)
-
-    @jax.jit
-    def optimize(params: Params) -> jax.Array:
-        def update(carry: tuple, _: None) -> tuple:
-            params, state = carry
-            distances = off_target(reach(arm, params, task), task)
-            params, state, _ = method.update(state, params, task)
-            return (params, state), distances
-
-        start = (params, method.init(params, task))
-        return jax.lax.scan(update, start, length=updates)[1]
-
-    return 1000 * np.asarray(optimize(params))
+    state = method.init(params, task)
+    return repeat(method, arm, task, params, state, updates)[1]
 
 
 def main(out: Path, updates: int = 60, often: int = 4) -> Figures:
-    """Train in three regimes, and save the picture.
+    """Train anew, and with observations held for one and more updates.
 
     Parameters
     ----------
     out : Path
         Where to save the picture.
     updates : int
-        In each regime.
+        In each of the three runs.
     often : int
         For how many updates observations are held in the last one.
     """
     arm, task, params = make_arm(), out_from_the_centre(), draw_params()
-    _, learning = train(arm, task, final_cost, params, updates)
-    curves = {"rolled out anew": 1000 * np.asarray(learning.distances)}
+    learned = {"rolled out anew": train(arm, task, final_cost, params, updates)[1]}
     for every in (1, often):
         name = f"held for {every} update{'s' * (every > 1)}"
-        curves[name] = train_held(arm, task, params, updates, every)
+        learned[name] = train_held(arm, task, params, updates, every)
+    curves = {n: 1000 * np.asarray(done.distances) for n, done in learned.items()}
     draw(out, curves)
     return Figures(*(float(curve[-1].mean()) for curve in curves.values()))
 

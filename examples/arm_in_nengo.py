@@ -152,7 +152,7 @@ def main(out: Path, updates: int = 40) -> Figures:
     seen, torques = play(build(params), goals)
     inside = alone._replace(outcomes=seen, actions=torques)
     fitted, losses = fit(updates, goals)
-    apart = np.linalg.norm(hands(inside) - hands(alone), axis=-1)
+    apart = np.linalg.norm(hands(inside.outcomes) - hands(alone.outcomes), axis=-1)
     away = 1000 * np.asarray(off_target(inside, task))
     fitted_away = off_target(alone._replace(outcomes=fitted), task)
     figures = Figures(
@@ -176,7 +176,7 @@ def draw(
 ) -> None:
     figure = Figure(figsize=(13, 7), layout="constrained")
     axes = figure.subplot_mosaic("ad;at;al", width_ratios=(1.1, 1))
-    draw_paths(axes["a"], inside, task)
+    draw_paths(axes["a"], hands(inside.outcomes), task.places)
     axes["a"].set_title(
         f"In Nengo, {len(task.places)} reaches end {figures.mean:.2f} mm from their "
         f"targets, the worst {figures.worst:.2f} mm",

@@ -9,7 +9,7 @@ The task is that of DeWolf (2016), who followed Sutskever (2013) and trained it 
 Hessian-free optimization for 4 to 5 weeks, with a plant in Python whose derivatives
 were differences. Here arm and network are one function of JAX, ``plants.roll_out``:
 the gradient is exact, that of the observations which come back included, all reaches
-run side by side, and an update is one compiled call.
+run side by side, and all updates are one compiled call.
 
 The picture shows the paths of the hand, how far it is from its target in time, the
 torques of one reach, and how the errors fall from update to update.
@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 # nengo_jax sets up JAX.
 from nengo_jax import plants
-from nengo_jax.optimizers import HessianFreeSettings, hessian_free
+from nengo_jax.optimizers import HessianFreeSettings, Method, hessian_free
 
 # isort: split
 import jax
@@ -79,10 +79,10 @@ class Figures(NamedTuple):
     updates: int
 
 
-def make_arm() -> plants.Plant:
+def make_arm(dt: float = DT) -> plants.Plant:
     """An arm that stays finite; angles are observed from those of its start."""
     start = jnp.asarray(ARM.start)
-    arm = plants.squash(plants.two_link_arm(ARM, DT), 2 * np.pi)
+    arm = plants.squash(plants.two_link_arm(ARM, dt), 2 * np.pi)
     return replace(arm, observe=lambda s: jnp.concatenate([s[0] - start, s[1]]))
 
 
@@ -186,14 +186,26 @@ def train(
     updates: int,
     predict: Callable[[plants.Plant, Params, Task], Any] = reach,
 ) -> tuple[Params, Learning]:
-    """Train all reaches at once; all updates are one compiled loop.
+    """Train all reaches at once.
 
     The loss is a convex function of what is predicted, by default the trajectories.
     """
     method = hessian_free(lambda p, task: predict(arm, p, task), loss, SETTINGS)
+    return repeat(method, arm, task, params, method.init(params), updates)
+
+
+def repeat(
+    method: Method,
+    arm: plants.Plant,
+    task: Task,
+    params: Params,
+    state: Any,
+    updates: int,
+) -> tuple[Params, Learning]:
+    """Make some updates with an optimizer, as one compiled loop."""
 
     @jax.jit
-    def optimize(params: Params) -> tuple[Params, Learning]:
+    def optimize(params: Params, state: Any) -> tuple[Params, Learning]:
         def update(carry: tuple, _: None) -> tuple:
             params, state = carry
             distances = off_target(reach(arm, params, task), task)
@@ -202,29 +214,28 @@ def train(
                 report.loss, distances, report.cg_iterations
             )
 
-        start = (params, method.init(params))
-        (params, _), learning = jax.lax.scan(update, start, length=updates)
+        (params, _), learning = jax.lax.scan(update, (params, state), length=updates)
         return params, learning
 
-    return jax.block_until_ready(optimize(params))
+    return jax.block_until_ready(optimize(params, state))
 
 
-def hands(trajectories: plants.Trajectory) -> jax.Array:
-    """Places of the hands, shape (reaches, steps, 2), in m."""
-    angles = trajectories.outcomes[..., :2] + jnp.asarray(ARM.start)
+def hands(seen: jax.Array) -> jax.Array:
+    """Places of the hands, shape (reaches, steps, 2), in m, from what arms show."""
+    angles = seen[..., :2] + jnp.asarray(ARM.start)
     return jax.vmap(jax.vmap(lambda q: plants.hand(ARM, q)))(angles)
 
 
 def off_target(trajectories: plants.Trajectory, task: Task) -> jax.Array:
     """Distances of the hands from their targets at the end, in m."""
-    return jnp.linalg.norm(hands(trajectories)[:, -1] - task.places, axis=1)
+    return jnp.linalg.norm(hands(trajectories.outcomes)[:, -1] - task.places, axis=1)
 
 
 def measure(
     trajectories: plants.Trajectory, task: Task, seconds: float, updates: int
 ) -> Figures:
     distances = 1000 * np.asarray(off_target(trajectories, task))
-    paths = np.asarray(hands(trajectories))
+    paths = np.asarray(hands(trajectories.outcomes))
     speeds = 1000 * np.linalg.norm(paths[:, -1] - paths[:, -2], axis=1) / DT
     mean, worst, speed = distances.mean(), distances.max(), speeds.max()
     return Figures(float(mean), float(worst), float(speed), seconds, updates)
@@ -263,14 +274,15 @@ def draw(
 ) -> None:
     figure = Figure(figsize=(13, 7), layout="constrained")
     axes = figure.subplot_mosaic("ad;al;at", width_ratios=(1.1, 1))
-    draw_paths(axes["a"], trajectories, task)
+    paths = np.asarray(hands(trajectories.outcomes))
+    draw_paths(axes["a"], paths, task.places)
     axes["a"].set_title(
         f"{len(task.places)} reaches end {figures.mean:.2f} mm from their targets, "
         f"the worst {figures.worst:.2f} mm",
         loc="left",
     )
-    times = DT * np.arange(1, trajectories.outcomes.shape[1] + 1)
-    away = np.linalg.norm(hands(trajectories) - task.places[:, None], axis=-1)
+    times = DT * np.arange(1, paths.shape[1] + 1)
+    away = np.linalg.norm(paths - task.places[:, None], axis=-1)
     axes["d"].semilogy(times, 1000 * away.T, color="tab:blue", lw=0.5)
     axes["d"].set_title("Distance from the target (mm)", loc="left")
     axes["t"].plot(times, trajectories.actions[:: REACHES // 4, :, 0].T, "tab:red")
@@ -298,11 +310,11 @@ def draw_learning(axes: Axes, learning: Learning, seconds: float) -> None:
     axes.legend(frameon=False)
 
 
-def draw_paths(axes: Axes, trajectories: plants.Trajectory, task: Task) -> None:
-    """Draw hands and targets in colours of the direction."""
-    wheel = colormaps["hsv"](np.linspace(0, 0.95, len(task.places)))
+def draw_paths(axes: Axes, paths: Any, places: Any) -> None:
+    """Draw ways of hands, and targets, in colours of the direction."""
+    wheel = colormaps["hsv"](np.linspace(0, 0.95, len(places)))
     for path, place, colour in zip(
-        np.asarray(hands(trajectories)), task.places, wheel, strict=True
+        np.asarray(paths), np.asarray(places), wheel, strict=True
     ):
         axes.plot(*path.T, color=colour, lw=1)
         axes.plot(*place, "o", color=colour, ms=4, mfc="none")

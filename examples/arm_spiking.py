@@ -23,7 +23,6 @@ Run it with ``python examples/arm_spiking.py``; it needs optax.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,8 +37,17 @@ import jax.numpy as jnp
 import nengo
 import numpy as np
 import optax
-from arm_reaching import ARM, RANGES, TORQUE, UNITS, WEIGHTS, circle, goal
-from matplotlib import colormaps
+from arm_reaching import (
+    RANGES,
+    TORQUE,
+    UNITS,
+    WEIGHTS,
+    circle,
+    draw_paths,
+    goal,
+    hands,
+    make_arm,
+)
 from matplotlib.figure import Figure
 
 DT, STEPS = 0.001, 400  # s
@@ -82,13 +90,6 @@ class Figures(NamedTuple):
     tuned: float  # loss of spikes after tuning, divided by that before
 
 
-def make_arm() -> plants.Plant:
-    """An arm that stays finite; angles are observed from those of its start."""
-    start = jnp.asarray(ARM.start)
-    arm = plants.squash(plants.two_link_arm(ARM, DT), 2 * np.pi)
-    return replace(arm, observe=lambda s: jnp.concatenate([s[0] - start, s[1]]))
-
-
 def draw_weights(seed: int = 0) -> Weights:
     """Weights by label of the connection; what excites and what inhibits cancels."""
     rng = np.random.RandomState(seed)
@@ -112,7 +113,7 @@ def build(weights: Weights, training: str = "rate") -> Model:
             training=training, surrogate=RateDerivative(), lif_smoothing=SMOOTHING
         )
         goal = nengo.Node(np.zeros(4), label="goal")
-        arm = plants.PlantNode(make_arm(), label="arm")
+        arm = plants.PlantNode(make_arm(DT), label="arm")
         torques = nengo.Node(size_in=2)
         layers = {
             name: nengo.Ensemble(
@@ -220,10 +221,7 @@ def play(params: dict, spiking: bool = True) -> Played:
         model.network, dt=DT, minibatch_size=len(places), progress_bar=False
     ) as sim:
         sim.run_steps(STEPS, data={model.goal: goals})
-    joints = sim.data[model.arm][..., :2] + np.asarray(ARM.start)
-    paths = jax.vmap(jax.vmap(lambda q: plants.hand(ARM, q)))(
-        jnp.asarray(joints, jnp.float32)
-    )
+    paths = hands(jnp.asarray(sim.data[model.arm], jnp.float32))
     spikes = np.concatenate([sim.data[p] for p in model.spikes.values()], axis=-1)
     return Played(np.asarray(paths), sim.data[model.torques], spikes > 0)
 
@@ -266,14 +264,7 @@ def draw(
 ) -> None:
     figure = Figure(figsize=(13, 7), layout="constrained")
     axes = figure.subplot_mosaic("as;at;al", width_ratios=(1.1, 1))
-    places, _ = circle()
-    wheel = colormaps["hsv"](np.linspace(0, 0.95, len(places)))
-    for path, place, colour in zip(played.paths, places, wheel, strict=True):
-        axes["a"].plot(*path.T, color=colour, lw=1)
-        axes["a"].plot(*place, "o", color=colour, ms=4, mfc="none")
-    axes["a"].set_aspect("equal")
-    axes["a"].set_xlabel("x (m)")
-    axes["a"].set_ylabel("y (m)")
+    draw_paths(axes["a"], played.paths, circle()[0])
     axes["a"].set_title(
         f"Spikes reach within {figures.worst:.1f} mm, {figures.mean:.1f} mm on average",
         loc="left",

@@ -77,7 +77,7 @@ def sideways(trajectories: plants.Trajectory, task: Task) -> jax.Array:
     along = task.places - start
     x, y = jnp.moveaxis(along / jnp.linalg.norm(along, axis=1, keepdims=True), 1, 0)
     normals = jnp.stack([-y, x], axis=1)
-    return jnp.einsum("rsa,ra->rs", hands(trajectories) - start, normals)
+    return jnp.einsum("rsa,ra->rs", hands(trajectories.outcomes) - start, normals)
 
 
 def running_cost(predicted: Predicted, task: Task) -> jax.Array:
@@ -123,9 +123,10 @@ def draw(
 ) -> None:
     figure = Figure(figsize=(13, 8), layout="constrained")
     axes = figure.subplot_mosaic("bbaa;bbaa;ddtt", height_ratios=(1, 1, 0.8))
-    draw_paths(axes["b"], before.trajectories, task)
+    for name, predicted in (("b", before), ("a", after)):
+        paths = hands(predicted.trajectories.outcomes)
+        draw_paths(axes[name], paths, task.places)
     axes["b"].set_title("Only the end counts", loc="left")
-    draw_paths(axes["a"], after.trajectories, task)
     axes["a"].set_title(
         f"Straight lines: within {figures.most_curved:.2f} mm of them, and "
         f"{figures.worst:.2f} mm of the target",

@@ -100,7 +100,7 @@ def main(out: Path, updates: int = 40, more: int = 60) -> Figures:
 def distances(trajectories: plants.Trajectory, there: Task, task: Task) -> np.ndarray:
     """From the goal of each step, in mm, shape (reaches, steps)."""
     goals = np.repeat(np.stack([there.places, task.places], axis=1), STEPS, axis=1)
-    return 1000 * np.linalg.norm(hands(trajectories) - goals, axis=-1)
+    return 1000 * np.linalg.norm(hands(trajectories.outcomes) - goals, axis=-1)
 
 
 def draw(
@@ -113,19 +113,19 @@ def draw(
 ) -> None:
     figure = Figure(figsize=(13, 8), layout="constrained")
     axes = figure.subplot_mosaic("oba;oba;ddd", height_ratios=(1, 1, 0.8))
-    outcomes = after.outcomes
+    paths = hands(after.outcomes)
     ways = {
-        "o": after._replace(outcomes=outcomes[:, :STEPS]),
-        "b": before._replace(outcomes=before.outcomes[:, STEPS:]),
-        "a": after._replace(outcomes=outcomes[:, STEPS:]),
+        "o": paths[:, :STEPS],
+        "b": hands(before.outcomes)[:, STEPS:],
+        "a": paths[:, STEPS:],
     }
     titles = {
         "o": f"There: within {figures.out_worst:.2f} mm",
         "b": f"Back, untrained: {figures.lost:.0f} mm off on average",
         "a": f"Back: within {figures.back_worst:.2f} mm",
     }
-    for name, trajectories in ways.items():
-        draw_paths(axes[name], trajectories, there if name == "o" else task)
+    for name, way in ways.items():
+        draw_paths(axes[name], way, (there if name == "o" else task).places)
         axes[name].set_title(titles[name], loc="left")
     times = DT * np.arange(1, 2 * STEPS + 1)
     for trajectories, colour in ((before, "0.7"), (after, "tab:blue")):
