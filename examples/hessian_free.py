@@ -199,8 +199,8 @@ def with_curvature(task: Task, updates: int) -> Curve:
         return params, report
 
     params, report = jax.jit(train)(task.params)
-    # and the gradient, the loss of the last iterate, and that of the line search
-    passes = 3 + np.asarray(report.cg_iterations + report.backtracked)
+    # and the gradient, the product with the start, and losses of the last two iterates
+    passes = 4 + np.asarray(report.cg_iterations + report.backtracked)
     losses = np.append(report.loss, unseen_loss(task, params))
     return Curve(np.append(0, np.cumsum(passes)), losses, params)
 
