@@ -4,7 +4,8 @@ In ``arm_reaching.py`` the gradient goes all the way round the loop: torques mov
 arm, what is seen of it moves the network. The package that the task was first trained
 with leaves the way back out: while an update is worked out, the network is shown what
 was recorded before. ``plants.hold`` does the same, and holds the recording for as many
-updates as one likes; the arm still follows the torques.
+updates as one likes; the arm still follows the torques. (``plants.HeldBatches`` does it
+for networks that ``sim.fit`` trains.)
 
 It works, but worse. What fits the recording does not fit the loop, which moves on with
 each update. The picture shows how the reaches get better in both regimes; distances

@@ -19,12 +19,18 @@ damped natural steps, and returns that do not stop with the batch: the value net
 says what would have followed. Plant, policy, scores and update are one function of JAX
 that ``lax.scan`` repeats for all batches and ``vmap`` for all seeds.
 
+A trained policy goes back into a Nengo network: its 8 numbers are the transform of a
+connection, from Gymnasium's CartPole-v1 as a node to its two preferences, the larger of
+which is the next push. This network runs in ``nengo_jax.Simulator`` and in
+``nengo.Simulator``.
+
 The reward of a step is 1, and an episode is over when the pole has fallen. So the mean
 reward of the episodes in a batch is at most 200: one episode that lasts for all of it.
 The picture shows this mean over batches, averaged over seeds, with the 95% bands of a
 bootstrap; and how the policies of all seeds hold the pole in the end.
 
-Run it with ``python examples/rl/natural_policy_gradient.py``; it needs optax.
+Run it with ``python examples/rl/natural_policy_gradient.py``; it needs optax
+and gymnasium.
 """
 
 from __future__ import annotations
@@ -37,6 +43,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import nengo
 import numpy as np
 import optax
 from jax import Array
@@ -44,10 +51,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import bootstrap
 
+import nengo_jax
 from nengo_jax import plants
 from nengo_jax.optimizers import NaturalGradientSettings, natural_gradient
 
 STEPS = 200  # in a batch
+LONGEST = 500  # steps of an episode of CartPole-v1
 FORCE = 10.0  # N, to the left or to the right
 DISCOUNT = 0.99  # of the reward, for each step that one has to wait for it
 HIDDEN = 10  # units of the value network
@@ -74,6 +83,14 @@ class Learner(NamedTuple):
     improve: Callable[[Any, Array, Batch, Array], tuple[Array, Any]]
 
 
+class Live(NamedTuple):
+    """What happened in a simulator, push by push."""
+
+    seen: np.ndarray  # shape (pushes, 4)
+    push: np.ndarray  # 0 or 1
+    lengths: np.ndarray  # of the episodes, in steps
+
+
 class Figures(NamedTuple):
     """How fast and how far both ways lead; rewards are means over the seeds."""
 
@@ -87,6 +104,10 @@ class Figures(NamedTuple):
     plain_end: float
     milliseconds: float  # for a batch of one policy: to play it and to learn from it
     milliseconds_all: float  # for a batch of all seeds at once
+    live_nengo_jax: float  # mean length of episodes in Nengo, first seed; at most 500
+    live_nengo: float
+    differ: int  # pushes in both simulators that are not those of the policy alone
+    pushes: int  # that were compared
 
 
 def log_probability(policy: Array, seen: Array, action: Array) -> Array:
@@ -218,8 +239,28 @@ def learn_from(learner: Learner, batches: int, keys: Array) -> Result:
     return Result(np.asarray(rewards), policies, 1000 * seconds / batches)
 
 
-def main(out: Path, batches: int = 300, seeds: int = 10) -> Figures:
-    """Learn in both ways, and save the picture.
+def play_live(simulator: type, policy: Array, episodes: int, seed: int) -> Live:
+    """Let a network of a policy and CartPole-v1 run in a simulator."""
+    with nengo.Network(seed=seed) as network:
+        # it shows in one step what is answered in the next, when the cart moves
+        world = plants.gymnasium_node("CartPole-v1", seed=seed, every=2)
+        prefer = nengo.Node(size_in=2, label="prefer")
+        weights = np.asarray(policy, float).T
+        nengo.Connection(world[:4], prefer, transform=weights, synapse=0)
+        nengo.Connection(prefer, world, synapse=None)
+        probes = [nengo.Probe(part) for part in (world, prefer)]
+    with simulator(network, dt=CART.dt / 2, progress_bar=False) as sim:
+        sim.run_steps(2 * LONGEST * episodes)
+        worlds, preferences = (sim.data[probe] for probe in probes)
+    ends = np.flatnonzero(worlds[1::2, -1]) + 1
+    lengths = np.diff(ends, prepend=0)
+    return Live(worlds[::2, :4], preferences[1::2].argmax(axis=1), lengths)
+
+
+def main(
+    out: Path, batches: int = 300, seeds: int = 10, live_episodes: int = 10
+) -> Figures:
+    """Learn in both ways, let a policy run in Nengo, and save the picture.
 
     Parameters
     ----------
@@ -229,10 +270,18 @@ def main(out: Path, batches: int = 300, seeds: int = 10) -> Figures:
         How many batches of 200 steps each policy plays.
     seeds : int
         How many policies learn in each way.
+    live_episodes : int
+        How many full episodes the first policy plays in each simulator.
     """
     keys = jax.random.split(jax.random.key(0), seeds)
     slow, fast = (learn_from(way, batches, keys) for way in (plain(), natural()))
     draw(out, slow, fast)
+    policy = fast.policies[0]
+    lives = [
+        play_live(simulator, policy, live_episodes, seed=2000)
+        for simulator in (nengo_jax.Simulator, nengo.Simulator)
+    ]
+    differ = [np.argmax(live.seen @ policy, axis=1) != live.push for live in lives]
     return Figures(
         *(float(way.rewards.mean(axis=0)[:100].max()) for way in (fast, slow)),
         *(first_above(way.rewards.mean(axis=0), 195) for way in (fast, slow)),
@@ -240,6 +289,9 @@ def main(out: Path, batches: int = 300, seeds: int = 10) -> Figures:
         *(float(way.rewards[:, -1].mean()) for way in (fast, slow)),
         learn_from(natural(), batches, keys[:1]).milliseconds,
         fast.milliseconds,
+        *(float(live.lengths.mean()) for live in lives),
+        int(np.sum(differ)),
+        np.size(differ),
     )
 
 

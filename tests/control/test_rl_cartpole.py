@@ -10,6 +10,8 @@ import nengo
 import numpy as np
 import pytest
 
+import nengo_jax
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "rl"
 RNG = np.random.RandomState(0)
 
@@ -34,10 +36,14 @@ def ppo():
 
 
 def test_natural_gradient_learns_faster(run_example):
-    figures = run_example("rl/natural_policy_gradient", 60, 10)
+    figures = run_example("rl/natural_policy_gradient", 60, 10, 1)
     assert figures.natural_best > 130
     assert figures.natural_best > 2 * figures.plain_best
     assert figures.natural_end > 2 * figures.plain_end
+    assert figures.live_nengo_jax == figures.live_nengo
+    assert figures.live_nengo > 300
+    assert figures.pushes == 1000
+    assert figures.differ == 0
 
 
 def test_returns_end_with_the_episode_and_go_on_after_the_batch(gradient):
@@ -63,6 +69,27 @@ def test_episodes_start_anew_in_a_batch(gradient):
     assert last.shape == (4,)
 
 
+@pytest.mark.parametrize("simulator", [nengo_jax.Simulator, nengo.Simulator])
+def test_a_policy_in_nengo_plays_as_in_gymnasium(gradient, simulator):
+    """Against the policy and CartPole-v1, one step at a time."""
+    policy = jnp.array([[0.1, 0.0], [0.2, -0.2], [-1.0, 1.0], [-0.2, 0.1]])
+    live = gradient["play_live"](simulator, policy, 1, seed=5)
+    world = gymnasium.make("CartPole-v1")
+    state, length, lengths = world.reset(seed=5)[0], 0, []
+    for seen, push in zip(live.seen, live.push, strict=True):
+        np.testing.assert_allclose(seen, state, atol=1e-6)
+        assert push == np.argmax(state @ policy)
+        state, _, fell, cut, _ = world.step(int(push))
+        length += 1
+        if fell or cut:
+            lengths.append(length)
+            state, length = world.reset()[0], 0
+    world.close()
+    assert live.lengths.tolist() == lengths
+    assert len(live.push) == 500
+    assert len(set(live.push)) == 2
+
+
 @pytest.mark.slow
 def test_natural_gradient_is_at_its_maximum_within_100_batches(run_example):
     figures = run_example("rl/natural_policy_gradient")
@@ -71,6 +98,8 @@ def test_natural_gradient_is_at_its_maximum_within_100_batches(run_example):
     assert figures.plain_best < 150
     assert figures.natural_end > figures.plain_end
     assert figures.natural_last > figures.plain_last + 10
+    assert min(figures.live_nengo_jax, figures.live_nengo) >= 475
+    assert figures.differ <= 0.001 * figures.pushes  # rounding, at a tie
 
 
 # -- the spiking policy

@@ -7,7 +7,12 @@ import nengo
 import numpy as np
 import pytest
 from helpers import assert_close
-from nengo.exceptions import ConfigError, SimulationError, ValidationError
+from nengo.exceptions import (
+    BuildError,
+    ConfigError,
+    SimulationError,
+    ValidationError,
+)
 
 import nengo_jax
 
@@ -610,6 +615,24 @@ def test_settings_need_a_network():
         nengo_jax.configure_settings(trainable=True)
 
 
+def test_neurons_without_a_rate_form_can_be_looked_at(data):
+    x, y = data
+    with nengo.Network(seed=1) as network:
+        source = nengo.Node([0.0, 0.0])
+        ensemble = nengo.Ensemble(10, 2, neuron_type=nengo.Izhikevich())
+        nengo.Connection(source, ensemble)
+        probe = nengo.Probe(ensemble[0], synapse=0.01)
+    with simulator(network) as sim:
+        sim.compile("sgd", loss="mse")
+        outputs = sim.predict(x, verbose=0)[probe]
+        found = sim.evaluate(x, y, verbose=0)
+        with pytest.raises(BuildError, match=r"Izhikevich.*training='surrogate'"):
+            sim.fit(x, y, verbose=0)
+        sim.run_steps(STEPS, data={source: x[:4]})
+        assert_close(outputs[:4], sim.data[probe])
+    assert found["loss"] == pytest.approx(np.mean((outputs - y) ** 2), rel=1e-6)
+
+
 def test_names_with_one_target(network, data):
     """Losses and metrics have the name of their probe, however many there are."""
     x, y = data
@@ -637,6 +660,22 @@ def test_metrics_of_a_probe_without_loss(network, data):
         with pytest.raises(ValidationError, match="metric for probe, but no target"):
             sim.evaluate(x, {"p": y}, verbose=0)
     assert found["probe_mae"] == pytest.approx(np.mean(np.abs(rates)), rel=1e-6)
+
+
+def test_compiling_again_forgets_losses_and_metrics(network, data):
+    x, y = data
+    with simulator(network) as sim:
+        rates = sim.predict(x, verbose=0)[network.q]
+        losses = {network.p: "mse", network.q: "mse"}
+        sim.compile("sgd", loss=losses, metrics={network.p: "mae"})
+        sim.evaluate(x, {"p": y, network.q: rates}, verbose=0)
+        sim.compile("sgd", loss={network.q: "mae"})
+        found = sim.evaluate(x, {network.q: 0 * rates}, verbose=0)
+        sim.compile("sgd", metrics={network.q: "mae"})
+        without_loss = sim.evaluate(x, {network.q: 0 * rates}, verbose=0)
+    expected = pytest.approx(np.mean(np.abs(rates)), rel=1e-6)
+    assert found == {"loss": expected, "probe_loss": expected}
+    assert without_loss == {"loss": 0, "probe_mae": expected}
 
 
 @pytest.mark.parametrize("form", ["array", "probe", "name", "steps", "batches"])

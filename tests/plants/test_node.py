@@ -227,6 +227,48 @@ def test_plants_in_jax_that_burst_are_named(batch, dtype):
             sim.predict(pushes, n_steps=20, verbose=0)
 
 
+def rocket(name):
+    """A plant that bursts where it is pushed beyond 0.25."""
+
+    def step(state, action):
+        return jnp.where(state > 0.25, jnp.nan, state + 0.1 * action[0])
+
+    start = jnp.zeros(1)
+    return plants.Plant(
+        name, 0.001, ("u",), ("x",), lambda key: start, step, jnp.asarray
+    )
+
+
+@pytest.mark.parametrize("optimizer", [keras.optimizers.SGD, HessianFree])
+def test_plants_in_jax_that_burst_in_training_are_named(optimizer):
+    """In the second batch; the first plant of the network does nothing wrong."""
+    network = broken_network(rocket("rocket"))
+    with network:
+        quiet = plants.PlantNode(rocket("balloon"))
+        nengo.Connection(quiet, quiet, synapse=0)
+        network.q = nengo.Probe(quiet)
+    with nengo_jax.Simulator(network, minibatch_size=2, progress_bar=False) as sim:
+        sim.compile(optimizer(learning_rate=1e-3), loss={network.p: "mse"})
+        x = np.zeros((4, 20, 1))
+        x[2:] = 1
+        y = {network.p: np.zeros((4, 20, 1))}
+        match = (
+            r"The loss of probe is nan in epoch 1, batch 2. The plant 'rocket' returned"
+            r" \[nan\] for the state \[0.4\] and the action \[2.\]. .*squash.$"
+        )
+        with pytest.raises(SimulationError, match=match):
+            sim.fit(x, y, shuffle=False, verbose=0)
+
+
+def test_losses_that_burst_without_a_plant_are_as_before():
+    network = broken_network(rocket("rocket"))
+    with nengo_jax.Simulator(network, minibatch_size=2, progress_bar=False) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        y = np.full((2, 20, 1), np.nan)
+        with pytest.raises(SimulationError, match=r"batch 1\. A smaller learning rate"):
+            sim.fit(np.zeros((2, 20, 1)), y, verbose=0)
+
+
 def test_second_order_steps_back_from_where_a_plant_bursts():
     """Steps that are only tried may be bad; those that are taken are not."""
 

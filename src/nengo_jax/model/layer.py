@@ -6,7 +6,8 @@ and the state. A call runs all steps of its input for the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,9 @@ from nengo.builder import Model
 from nengo.exceptions import SimulationError, ValidationError
 
 from ..compiler import CONSTANTS, Compiled
+from ..compiler.parameters import Parameter
 from ..core import Role
+from ..families.layer import LAYER
 from ..forward import Forward, Names
 from ..functional import training_of
 from ..options import Options, keeps_history
@@ -29,6 +32,7 @@ from ..runtime.parts import map_examples, part_size
 from ..runtime.step import state_axes
 from .layer_weights import constraint_of, layer_weights
 from .own_step import StepOptimizer
+from .watch import FailedStep
 
 NAME = "network"
 STEPS = "n_steps"  # an input of width 0 whose time axis says how many steps to run
@@ -44,6 +48,8 @@ class NetworkLayer(keras.layers.Layer):
     compiled : Compiled
     names : mapping of Node or Probe to str
     options : Options
+    parameters : sequence of Parameter
+        What is trained.
     batch_size : int or None
         Number of examples whose states are kept apart. None: all examples of all calls
         start from the same state.
@@ -58,6 +64,7 @@ class NetworkLayer(keras.layers.Layer):
         compiled: Compiled,
         names: Names,
         options: Options,
+        parameters: Sequence[Parameter],
         batch_size: int | None = None,
         python: Python | None = None,
         **kwargs: Any,
@@ -66,21 +73,16 @@ class NetworkLayer(keras.layers.Layer):
         self.batch_size = batch_size
         self._options = options
         self._program = compiled.program
-        forms = (
-            {
-                True: compiled.for_training(training_of(options)),
-                False: compiled.for_training(None),
-            }
-            if not options.inference_only
-            else {False: compiled.for_training(None)}
-        )
-        if python is not None:
-            forms = {key: with_callbacks(form, python) for key, form in forms.items()}
-        self._forms = {
-            training: Forward(model, compiled, program, names, options, training)
-            for training, program in forms.items()
-        }
-        form = self._forms[False]
+
+        def make(training: bool) -> Forward:
+            program = compiled.for_training(training_of(options) if training else None)
+            if python is not None:
+                program = with_callbacks(program, python)
+            return Forward(model, compiled, program, names, options, training)
+
+        self._make_form = make
+        self._forms: dict[bool, Forward] = {}
+        form = self.form(training=False)
         self.inputs_taken = form.inputs
         self.required = form.required
         self.shapes = form.shapes
@@ -89,9 +91,24 @@ class NetworkLayer(keras.layers.Layer):
             for p in model.probes
             if isinstance(p, Probe) and not keeps_history(p, network)
         }
+        self.has_checks = any(g.family == LAYER.name for g in self._program.groups)
         self.layer_weights = layer_weights(model, compiled)
+        self.parameters = _by_block(parameters, compiled)  # names of what lies there
         self.blocks: dict[str, keras.Variable] = {}
         self._make_variables()
+
+    def form(self, training: bool) -> Forward:
+        """Return the network as it is run or trained; made when it is first needed.
+
+        Raises
+        ------
+        BuildError
+            If it is to be trained by rates, and some neurons have no rate form.
+        """
+        if training not in self._forms:
+            with jax.ensure_compile_time_eval():  # it outlives the call that needs it
+                self._forms[training] = self._make_form(training)
+        return self._forms[training]
 
     def _make_variables(self) -> None:
         lead = () if self.batch_size is None else (self.batch_size,)
@@ -141,7 +158,7 @@ class NetworkLayer(keras.layers.Layer):
         """
         phase = self._options.learning_phase
         training = bool(training) if phase is None else phase
-        form = self._forms[training and not self._options.inference_only]
+        form = self.form(training and not self._options.inference_only)
         given = dict(inputs)
         steps = max(value.shape[1] for value in given.values())
         examples = next(iter(given.values())).shape[0]
@@ -225,6 +242,16 @@ class NetworkLayer(keras.layers.Layer):
         }
 
 
+def _by_block(
+    parameters: Iterable[Parameter], compiled: Compiled
+) -> dict[str, list[str]]:
+    slots, names = compiled.layout.slots, defaultdict(list)
+    for parameter in parameters:
+        if parameter.signal.base in slots:
+            names[slots[parameter.signal.base].block].append(parameter.name)
+    return dict(names)
+
+
 @dataclass(frozen=True)
 class SingleLoss:
     """The loss of the only probe that has one.
@@ -253,6 +280,7 @@ class NetworkModel(keras.Model):
     def __init__(self, layer: NetworkLayer, **kwargs: Any):
         super().__init__(dtype=layer.dtype_policy, **kwargs)
         self.network_layer = layer
+        self.failed_step = FailedStep(self) if layer.has_checks else None
         self._single_loss: SingleLoss | None = None
         self._single_target: str | None = None
         self.built = True
@@ -263,7 +291,7 @@ class NetworkModel(keras.Model):
         weights: Mapping[str, Any],
         targets: Iterable[str],
     ) -> None:
-        """Prepare the names of losses and metrics.
+        """Prepare the names of losses and metrics; those of before are forgotten.
 
         Parameters
         ----------
@@ -273,6 +301,8 @@ class NetworkModel(keras.Model):
             Names of all probes that have a loss or a metric.
         """
         names = [name for name, loss in losses.items() if loss is not None]
+        # Keras keeps what was compiled before and is not given anew
+        self._compile_loss = self._compile_metrics = None
         self._single_loss = None
         if len(names) == 1:
             mean = keras.metrics.Mean(name=f"{names[0]}_loss")
@@ -308,8 +338,13 @@ class NetworkModel(keras.Model):
     def train_step(self, state: tuple, data: Any) -> tuple[dict[str, Any], tuple]:
         """Train with one batch; an optimizer may do so in its own way."""
         if isinstance(self.optimizer, StepOptimizer):
-            return self.optimizer.train_step(self, state, data)
-        return super().train_step(state, data)
+            logs, after = self.optimizer.train_step(self, state, data)
+        else:
+            logs, after = super().train_step(state, data)
+        if self.failed_step is not None:
+            x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+            self.failed_step.remember(logs["loss"], state, x)
+        return logs, after
 
     def call(self, inputs: Mapping[str, Array], training: bool | None = None) -> dict:
         """Run the network; see :meth:`NetworkLayer.call`."""

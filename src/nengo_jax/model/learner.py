@@ -76,6 +76,7 @@ class Learner:
                 engine.compiled,
                 self.names,
                 options,
+                self._parameters,
                 self._batch_size,
                 self._python if on_host else None,
             )
@@ -292,6 +293,7 @@ class Learner:
                 "trainable=False, or there are none with parameters.",
                 stacklevel=4,
             )
+        self.layer.form(training=True)  # errors come before any data are looked at
         self._python.warn()
 
     def _per_probe(self, value: Any, argument: str) -> dict[str, Any]:

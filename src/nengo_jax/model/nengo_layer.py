@@ -82,8 +82,9 @@ class NengoLayer(keras.layers.Layer):
         for kind, word in ((Probe, "probe"), (Node, "input node")):
             if not any(isinstance(obj, kind) for obj in self.names):
                 raise ValidationError(f"The network has no {word}", attr="network")
+        options = options_of(self.network)
         self.network_layer = NetworkLayer(
-            self.network, model, compiled, self.names, options_of(self.network)
+            self.network, model, compiled, self.names, options, parameters
         )
         self.built = True
 

@@ -1,13 +1,26 @@
-"""Callbacks that every training has."""
+"""Callbacks that every training has.
+
+Nodes such as ``plants.PlantNode`` check in a run what they return, and name themselves.
+In training they do not: an optimizer may try what it does not take. So where the loss
+of a training step is NaN, what the step began with is handed out of the compiled
+program, and the network is run on it once more, to let its nodes say what is wrong.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
+from jax import Array, lax
+from jax.errors import JaxRuntimeError
 from nengo.exceptions import SimulationError
+
+from ..hosted import plain_error
 
 
 class Synchronize(keras.callbacks.Callback):
@@ -20,6 +33,48 @@ class Synchronize(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Take the parameters over before other callbacks look at them."""
         self._pull()
+
+
+class FailedStep:
+    """What the last training step began with whose loss was not finite.
+
+    Parameters
+    ----------
+    model : keras.Model
+    """
+
+    def __init__(self, model: Any):
+        self._model = model
+        self._began: tuple[Any, ...] | None = None
+
+    def remember(self, loss: Array, state: tuple, x: Any) -> None:
+        """Keep the variables and inputs of a step if its loss is not finite.
+
+        It is called while the step is compiled; Python is called only if it fails.
+        """
+        lax.cond(
+            jnp.isfinite(loss),
+            lambda *_: None,
+            lambda *began: jax.debug.callback(self._keep, *began),
+            *(*state[:2], x),
+        )
+
+    def _keep(self, *began: Any) -> None:
+        self._began = jax.tree.map(np.array, began)
+
+    def explain(self) -> str | None:
+        """Run the network as in that step; return what a node says."""
+        jax.effects_barrier()
+        began, self._began = self._began, None
+        if began is None:
+            return None
+        run = partial(self._model.stateless_call, training=False)
+        try:  # compiled, or Keras adds its own words to the error
+            jax.block_until_ready(jax.jit(run)(*began))
+        except (JaxRuntimeError, SimulationError) as error:
+            said = plain_error(error)
+            return str(said) if isinstance(said, SimulationError) else None
+        return None
 
 
 class StopAtNaN(keras.callbacks.Callback):
@@ -50,9 +105,15 @@ class StopAtNaN(keras.callbacks.Callback):
             for name in self._names
             if not np.isfinite(float(logs.get(f"{name}_loss", np.nan)))
         ]
+        failed = self.model.failed_step
+        said = None if failed is None else failed.explain()
         raise SimulationError(
             f"The loss of {' and '.join(bad)} is {logs['loss']} in epoch "
-            f"{self._epoch + 1}, batch {batch + 1}. A smaller learning rate, or "
-            "clipping gradients (clipnorm of the optimizer), often helps; check the "
-            "targets for NaN, too (nengo_jax.losses.nan_mse ignores them)."
+            f"{self._epoch + 1}, batch {batch + 1}. {said or _ADVICE}"
         )
+
+
+_ADVICE = (
+    "A smaller learning rate, or clipping gradients (clipnorm of the optimizer), often "
+    "helps; check the targets for NaN, too (nengo_jax.losses.nan_mse ignores them)."
+)

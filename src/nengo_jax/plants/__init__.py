@@ -18,9 +18,11 @@ from .classic import cart_pole, damped_mass, pendulum
 from .closed_loop import Control, HoldState, Trajectory, hold, roll_out, run
 from .cost import quadratic_cost
 from .environment import gymnasium_node
+from .held_batches import HeldBatches
 from .limits import squash
 from .mujoco_model import mujoco_plant
 from .node import PlantNode
+from .observed import Observed
 from .pictures import animate, draw
 from .plant import Plant, repeat
 
@@ -30,7 +32,9 @@ __all__ = [
     "THREE_LINKS",
     "Arm",
     "Control",
+    "HeldBatches",
     "HoldState",
+    "Observed",
     "Plant",
     "PlantNode",
     "Trajectory",

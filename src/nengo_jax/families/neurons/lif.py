@@ -33,15 +33,18 @@ robust (Zenke and Vogels, 2021). The time of a spike has no gradient either.
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import nengo
 import numpy as np
 from jax import Array, lax
+from jax.ad_checkpoint import checkpoint_name
 
 from .model import NeuronModel, Step, emit, frozen, spike_height, surrogate_of
 from .soft import soft_rate_step
 
 _PADE_LIMIT = 0.06  # dt / tau_rc up to which the approximants are exact to float32
+_KEPT = "voltage"  # before the reset; the only number that is kept for the way back
 
 
 def rate_step(constants, settings, neurons) -> Step:
@@ -87,7 +90,7 @@ def spiking_step(constants, settings, neurons) -> Step:
         available = jnp.clip(dt - refractory, 0, dt)
         if trained:  # the refractory time has no gradient, so one factor is kept
             factor = relaxation(lax.stop_gradient(available / tau_rc))
-            voltage = voltage + (current - voltage) * factor
+            voltage = checkpoint_name(voltage + (current - voltage) * factor, _KEPT)
             # one mask for the way back, where maximum would keep numbers
             inside = (voltage > min_voltage) & ~(voltage > 1)
             after = jnp.where(inside, voltage, jnp.where(voltage > 1, 0, min_voltage))
@@ -103,7 +106,11 @@ def spiking_step(constants, settings, neurons) -> Step:
             lax.stop_gradient(jnp.where(spiked, tau_ref + late, refractory)),
         )
 
-    return step
+    if not trained:
+        return step
+    # all else that the way back needs is sooner worked out again than read again
+    policy = jax.checkpoint_policies.save_only_these_names(_KEPT)
+    return jax.checkpoint(step, policy=policy, prevent_cse=False)
 
 
 def _relaxation_pade(x: Array) -> Array:
