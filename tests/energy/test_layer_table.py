@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers as kl
+from keras import ops
 
 from nengo_jax import layers as nl
+from nengo_jax.convert import TABLE
 from nengo_jax.energy import LayerCall, ModelEnergy
 from nengo_jax.energy.layer_table import LAYERS
 
@@ -78,6 +80,13 @@ def test_connections_of_linear_layers(layer, shape):
     stats = stats_of(layer, shape)
     assert stats["connections"] == expected > 0
     assert stats["neurons"] == 0
+
+
+def test_connections_of_inputs_that_are_repeated():
+    """A gate for each channel is multiplied in each place."""
+    for layer in (kl.Multiply(), kl.Add()):
+        expected = pairs(type(layer)(), (3, 4, 5), (1, 1, 5))
+        assert stats_of(layer, (3, 4, 5), (1, 1, 5))["connections"] == expected == 120
 
 
 MERGING = [kl.Add(), kl.Subtract(), kl.Average(), kl.Multiply()]
@@ -291,10 +300,96 @@ def test_subclasses_count_like_their_class():
         assert stats_of(kl.Lambda(abs, name="lambda"), (4,))["connections"] == 0
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape", "places"),
+    [
+        (kl.ConvLSTM1D(3, 2, use_bias=False), (8, 2), 7),
+        (kl.ConvLSTM2D(3, 2, strides=2, use_bias=False), (6, 5, 2), 3 * 2),
+        (kl.ConvLSTM3D(3, 1, return_sequences=True, use_bias=False), (2, 3, 2, 2), 12),
+    ],
+    ids=name_of,
+)
+def test_recurrent_convolutions(layer, shape, places):
+    """Each weight once in each place, and what an LSTM does for each of its units."""
+    stats = stats_of(layer, (4, *shape))
+    assert stats["connections"] == places * (layer.count_params() + 3 * 3)
+    assert stats["neurons"] == places * 3 * 5
+    assert stats["steps"] == 4
+    assert stats["every_step"]
+
+
+class Doubling(kl.Layer):
+    """A cell that no rule knows."""
+
+    state_size = output_size = 3
+
+    def call(self, x, states):
+        return 2 * x, states
+
+
 def test_unknown_cells_are_unknown_layers():
-    with pytest.warns(UserWarning, match="ConvLSTM2D"):
-        stats_of(kl.ConvLSTM2D(2, 2), (3, 5, 5, 1))
+    with pytest.warns(UserWarning, match="RNN"):
+        stats_of(kl.RNN(Doubling()), (4, 3))
 
 
 def test_every_rule_has_a_layer():
-    assert all(issubclass(cls, keras.layers.Layer) for cls in LAYERS)
+    assert all(issubclass(cls, keras.Operation) for cls in LAYERS)
+
+
+# -- layers that the Converter knows
+
+KNOWN = sorted(
+    (kind for kind in TABLE if kind is not nl.KerasSpikingLayer),
+    key=lambda kind: f"{kind.__module__}.{kind.__name__}",
+)
+
+
+@pytest.mark.parametrize("kind", KNOWN, ids=lambda kind: f"{kind.__name__}")
+def test_all_that_the_converter_knows_is_counted(kind):
+    """Whoever adds a rule to the Converter has to say what the layer costs."""
+    assert any(parent in LAYERS for parent in kind.__mro__), (
+        f"{kind.__name__} is in convert.TABLE, but not in energy.layer_table.LAYERS"
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "connections", "neurons"),
+    [
+        (keras.activations.relu, 0, 24),
+        (lambda x: keras.activations.relu(x, max_value=3), 0, 24),
+        (ops.leaky_relu, 0, 24),
+        (ops.tanh, 0, 24),
+        (ops.exp, 0, 24),
+        (ops.softmax, 0, 24),
+        (lambda x: x + 1, 24, 0),
+        (lambda x: x * x, 48, 0),
+        (lambda x: x / (x + 3), 72, 0),
+        (lambda x: ops.maximum(x, -x), 72, 0),
+        (lambda x: x - ops.minimum(x, 1), 72, 0),
+        (lambda x: ops.concatenate([x, x]), 0, 0),
+        (lambda x: kl.PReLU()(x), 0, 24),
+    ],
+    ids=[
+        "relu",
+        "bounded relu",
+        "leaky_relu",
+        "tanh",
+        "exp",
+        "softmax",
+        "sum",
+        "product",
+        "quotient",
+        "maximum",
+        "difference",
+        "concatenate",
+        "PReLU",
+    ],
+)
+def test_functions_count_like_layers(function, connections, neurons):
+    x = keras.Input((6, 4))
+    model = keras.Model(x, function(x))
+    energy = ModelEnergy(model, np.ones((2, 6, 4)))  # a warning would be an error
+    cpu = ModelEnergy.devices["cpu"]
+    expected = connections * cpu.energy_per_synop + neurons * cpu.energy_per_neuron
+    assert energy.total_energy("cpu") == pytest.approx(expected)
+    assert energy.total_energy("loihi") >= 0

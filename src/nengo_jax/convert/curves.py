@@ -15,6 +15,9 @@ by 13% of the range (root mean square) for LIF at 200 Hz, instead of 4%.
 Maximum rates and intercepts are those of the neural engineering framework (Eliasmith
 and Anderson, 2003), and each type of nengo has ``gain_bias`` for them. They are for
 inputs up to 1, so activations are divided by :math:`a_p` first.
+
+Where neurons of an ensemble differ, as in their time constants or because each channel
+has its own :math:`a_p`, each neuron has its own curve.
 """
 
 from __future__ import annotations
@@ -37,16 +40,21 @@ class Curve(NamedTuple):
 
     Attributes
     ----------
-    top, gain, bias, amplitude : float
-    error : float
+    top, gain, bias, amplitude : float, or ndarray, shape (neurons,)
+    error : float, or ndarray, shape (neurons,)
         Root of the mean squared difference from a, as a share of the largest a.
     """
 
-    top: float
-    gain: float
-    bias: float
-    amplitude: float
-    error: float
+    top: Any
+    gain: Any
+    bias: Any
+    amplitude: Any
+    error: Any
+
+    @property
+    def differs(self) -> bool:
+        """Whether neurons have an amplitude or a top of their own."""
+        return bool(np.ndim(self.amplitude))
 
 
 def has_curve(neurons: NeuronType) -> bool:
@@ -54,27 +62,57 @@ def has_curve(neurons: NeuronType) -> bool:
     return type(neurons) in _KINDS
 
 
-def fit_curve(neurons: Any, top: float, rate: float) -> Curve:
+def fit_curve(neurons: Any, top: Any, rate: float) -> Curve:
     """Find the curve that is nearest to a rectified linear one.
 
     Parameters
     ----------
     neurons : NeuronType
-        For which :func:`has_curve` is true.
-    top : float
+        For which :func:`has_curve` is true. If it has one time constant for each
+        neuron, the curve has one gain, bias and error for each.
+    top : float, or ndarray, shape (neurons,)
         Activation that gets the rate.
     rate : float
         In Hz, below the highest rate of the type.
     """
-    activations = np.linspace(0, 1, _POINTS)
-    best: Curve | None = None
-    for intercept in _INTERCEPTS:
-        gain, bias = neurons.gain_bias(np.array([rate]), np.array([intercept]))
-        rates = neurons.rates(activations[:, None], gain, bias)[:, 0]
-        factor = float(rates @ activations) / float(rates @ rates)
-        error = float(np.sqrt(np.mean((factor * rates - activations) ** 2)))
-        if best is None or error < best.error:
-            amplitude = factor * neurons.amplitude * top  # rates contain the old one
-            best = Curve(top, float(gain[0]), float(bias[0]), amplitude, error)
-    assert best is not None
-    return best
+    activations = np.linspace(0, 1, _POINTS)[:, None]
+    tried = [_try(neurons, rate, c, activations) for c in _INTERCEPTS]
+    gains, biases, factors, errors = (np.array(x) for x in zip(*tried, strict=True))
+    best = np.argmin(errors, axis=0), np.arange(errors.shape[1])
+    amplitude = factors[best] * neurons.amplitude * top  # rates contain the old one
+    curve = Curve(top, gains[best], biases[best], amplitude, errors[best])
+    if np.size(amplitude) > 1:
+        return curve
+    return Curve(*(float(np.ravel(value)[0]) for value in curve))
+
+
+def _try(
+    neurons: Any, rate: float, intercept: float, activations: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return gain, bias, best factor on rates, and error, for an intercept."""
+    found = neurons.gain_bias(np.array([rate]), np.array([intercept]))
+    gain, bias = np.broadcast_arrays(*found)
+    rates = neurons.rates(activations.repeat(gain.size, axis=1), gain, bias)
+    factor = np.sum(rates * activations, axis=0) / np.sum(rates**2, axis=0)
+    error = np.sqrt(np.mean((factor * rates - activations) ** 2, axis=0))
+    return gain, bias, factor, error
+
+
+def encode_curve(curve: Curve) -> np.ndarray:
+    """Return a curve as one array, shape (5,), or (5, neurons) if neurons differ."""
+    return np.array(np.broadcast_arrays(*curve), np.float64)
+
+
+def decode_curve(array: np.ndarray) -> Curve:
+    """Undo :func:`encode_curve`."""
+    rows = np.asarray(array, np.float64)
+    return Curve(*(rows.tolist() if rows.ndim == 1 else rows))
+
+
+def join_curves(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the curve of a layer that is called twice: that with the larger tops.
+
+    Both are of the same neurons at the same rate, so they differ in what is
+    proportional to their tops only.
+    """
+    return np.maximum(*np.broadcast_arrays(first.T, second.T)).T

@@ -17,6 +17,7 @@ from typing import Any
 import keras
 from keras.src.backend import get_keras_mask
 from keras.src.models.functional import Functional
+from keras.src.ops.symbolic_arguments import SymbolicArguments
 
 from .records import LayerCall, Shape, Value
 
@@ -146,9 +147,11 @@ class _Reader:
             if all(id(tensor) in known for tensor in node.outputs):
                 continue  # an input
             layer, wrapper, axes = node.operation, None, leading
-            label = self.label(layer)
+            label, arguments = self.label(layer), node.arguments
             if leading == 2 and isinstance(layer, keras.layers.TimeDistributed):
                 layer, wrapper, axes = layer.layer, layer, 1
+                # the wrapper was called with a mask, which the layer may not take
+                arguments = SymbolicArguments(*arguments.keras_tensors)
             given = _inputs(node, known)
             if is_graph(layer):
                 inner = (*networks, label)
@@ -163,7 +166,7 @@ class _Reader:
                         label,
                         given,
                         outputs,
-                        node.arguments,
+                        arguments,
                         networks,
                         axes,
                     )

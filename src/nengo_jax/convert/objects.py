@@ -184,16 +184,8 @@ def make_population(
     if np.ndim(scale) == 0:
         output = Source(neurons, shape, channel_axis)
         return Population(neurons, output, neurons, scale=scale)
-    node = passthrough(f"{call.label}.rescaled", shape)
     inverse = per_element(1 / np.asarray(scale), shape, channel_axis)
-    size = math.prod(shape)
-    rescale = connect(
-        neurons,
-        node,
-        f"{call.label}.rescale",
-        options,
-        transform=nengo.Dense((size, size), init=inverse),
-    )
+    node, rescale = _multiply(call.label, neurons, inverse, shape, options)
     output = Source(node, shape, channel_axis)
     return Population(neurons, output, neurons, (rescale,), scale)
 
@@ -209,15 +201,47 @@ def _bent(
     """Make neurons with the response of a curve; activations are divided before."""
     neurons = _make_neurons(call.label, kind, 1.0, shape, channel_axis)
     ensemble, size = neurons.ensemble, math.prod(shape)
-    ensemble.neuron_type = replace(kind, amplitude=curve.amplitude)
-    ensemble.gain = np.full(size, curve.gain)
-    ensemble.bias = np.full(size, curve.bias)
-    node = passthrough(f"{call.label}.activation", shape)
+    ensemble.gain = np.array(np.broadcast_to(curve.gain, size))
+    ensemble.bias = np.array(np.broadcast_to(curve.bias, size))
+    node, name = passthrough(f"{call.label}.activation", shape), f"{call.label}.divided"
+    if not curve.differs:
+        ensemble.neuron_type = replace(kind, amplitude=curve.amplitude)
+        divided = connect(node, neurons, name, options, transform=1 / curve.top)
+        output = Source(neurons, shape, channel_axis)
+        return Population(node, output, neurons, (divided,))
     divided = connect(
-        node, neurons, f"{call.label}.divided", options, transform=1 / curve.top
+        node,
+        neurons,
+        name,
+        options,
+        transform=_diagonal(1 / np.broadcast_to(curve.top, size)),
     )
-    output = Source(neurons, shape, channel_axis)
-    return Population(node, output, neurons, (divided,))
+    factors = curve.amplitude / kind.amplitude  # a type has one amplitude for all
+    rescaled, rescale = _multiply(call.label, neurons, factors, shape, options)
+    output = Source(rescaled, shape, channel_axis)
+    scale = 1 / per_channel(factors, shape, channel_axis)
+    return Population(node, output, neurons, (divided, rescale), scale)
+
+
+def _multiply(
+    label: str, neurons: Neurons, factors: np.ndarray, shape: Shape, options: Options
+) -> tuple[Node, Connection]:
+    """Make a node that multiplies what neurons give, element by element."""
+    node = passthrough(f"{label}.rescaled", shape)
+    rescale = connect(
+        neurons, node, f"{label}.rescale", options, transform=_diagonal(factors)
+    )
+    return node, rescale
+
+
+def _diagonal(factors: np.ndarray) -> nengo.Dense:
+    return nengo.Dense((factors.size, factors.size), init=factors)
+
+
+def per_channel(values: np.ndarray, shape: Shape, channel_axis: int) -> np.ndarray:
+    """Return the mean of each channel; of :func:`per_element`, the number itself."""
+    wide = np.moveaxis(np.reshape(values, shape), channel_axis, 0)
+    return wide.reshape(len(wide), -1).mean(axis=1)
 
 
 def per_element(values: np.ndarray, shape: Shape, channel_axis: int) -> np.ndarray:

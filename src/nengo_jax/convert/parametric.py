@@ -28,7 +28,10 @@ def convert_parametric(
 ) -> Converted:
     """Convert ``keras.layers.PReLU``."""
     (source,) = sources
-    transform = _slopes(-weights(call.layer.alpha), source)
+    slopes = -weights(call.layer.alpha)
+    if call.leading == 2 and len(slopes) == 1:  # shared by all time steps
+        slopes = slopes[0]
+    transform = _slopes(slopes, source)
     activation = choose_activation(keras.activations.relu, options)
     if transform is None or activation.neurons is None:
         return convert_exact(call, sources, options)
@@ -68,6 +71,7 @@ def convert_parametric(
         made,
         scale=above.scale,
         swaps=activation.swaps,
+        opposite=below.neurons,
     )
 
 

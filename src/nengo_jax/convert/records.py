@@ -153,6 +153,9 @@ class Converted:
         False if a layer had to fall back to a TensorNode.
     swaps : tuple
         Keys of ``swap_activations`` that were used.
+    opposite : Neurons or None
+        A second population, which gets what the first one gets with the opposite sign:
+        the negative half of PReLU.
     """
 
     call: LayerCall
@@ -164,6 +167,7 @@ class Converted:
     scale: float | np.ndarray = 1.0
     native: bool = True
     swaps: tuple[Any, ...] = ()
+    opposite: Neurons | None = None
 
     @property
     def layer(self) -> Any:

@@ -43,7 +43,7 @@ def check_scales(scales: Any, layers: set[Any]) -> Any:
     if not isinstance(scales, Mapping):
         return _check_scale(scales, "all layers", channels=False)
     for layer in scales:
-        if not isinstance(layer, keras.Layer) or layer not in layers:
+        if not isinstance(layer, keras.Operation) or layer not in layers:
             raise ValueError(
                 f"scale_firing_rates has a scale for {layer!r}, which is no layer of "
                 "the model. Use the layers themselves as keys, as in "

@@ -27,6 +27,15 @@ def per_input(layer: Any, call: LayerCall) -> LayerStats:
     return LayerStats(call.input_size)
 
 
+def per_operand(layer: Any, call: LayerCall) -> LayerStats:
+    """One operation for each tensor that an element which comes out is made of.
+
+    So an input that is smaller than the result, and repeated along some axes, counts
+    for each of its copies, as each of them is added or multiplied.
+    """
+    return LayerStats(call.output_size * len(call.inputs))
+
+
 def per_output(layer: Any, call: LayerCall) -> LayerStats:
     """One operation for each element that comes out."""
     return LayerStats(call.output_size)

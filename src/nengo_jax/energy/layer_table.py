@@ -2,7 +2,8 @@
 
 A rule takes a layer and one use of it, with shapes, and returns a
 :class:`~.stats.LayerStats`, or None if it cannot tell. A layer that is not in the table
-is counted like the nearest class above it that is.
+is counted like the nearest class above it that is. Functions that are called on tensors
+of a model, such as ``x + y``, are operations in its graph, so they have rules, too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from keras import layers
+from keras.src.activations import activations
+from keras.src.ops import nn, numpy
 
 from ..layers import QCFS, KerasSpikingLayer
 from .elementwise import (
@@ -19,12 +22,13 @@ from .elementwise import (
     norm_and_scale,
     nothing,
     per_input,
+    per_operand,
     per_output,
     pooling,
     statistics_and_scale,
     up_sampling,
 )
-from .recurrent import bidirectional, recurrent
+from .recurrent import bidirectional, convolutional, recurrent
 from .stats import Rule
 from .weighted import (
     convolution,
@@ -33,6 +37,25 @@ from .weighted import (
     embedding,
     separable_convolution,
     transposed_convolution,
+)
+
+ACTIVATIONS = (
+    activations.ReLU,
+    nn.Relu,
+    nn.Relu6,
+    nn.LeakyRelu,
+    nn.Sigmoid,
+    nn.Elu,
+    nn.Selu,
+    nn.Celu,
+    nn.Gelu,
+    nn.Silu,
+    nn.Softplus,
+    nn.Softsign,
+    nn.HardSigmoid,
+    nn.HardSilu,
+    numpy.Tanh,
+    numpy.Exp,
 )
 
 LAYERS: Mapping[type, Rule] = {
@@ -52,6 +75,9 @@ LAYERS: Mapping[type, Rule] = {
     # recurrent
     layers.RNN: recurrent,
     layers.Bidirectional: bidirectional,
+    layers.ConvLSTM1D: convolutional,
+    layers.ConvLSTM2D: convolutional,
+    layers.ConvLSTM3D: convolutional,
     KerasSpikingLayer: recurrent,
     # activations
     layers.Activation: activation,
@@ -75,12 +101,12 @@ LAYERS: Mapping[type, Rule] = {
     layers.GlobalMaxPooling2D: per_input,
     layers.GlobalMaxPooling3D: per_input,
     # merging
-    layers.Add: per_input,
-    layers.Subtract: per_input,
-    layers.Multiply: per_input,
-    layers.Average: per_input,
-    layers.Maximum: per_input,
-    layers.Minimum: per_input,
+    layers.Add: per_operand,
+    layers.Subtract: per_operand,
+    layers.Multiply: per_operand,
+    layers.Average: per_operand,
+    layers.Maximum: per_operand,
+    layers.Minimum: per_operand,
     layers.Dot: dot,
     layers.Concatenate: nothing,
     # scaling
@@ -122,4 +148,16 @@ LAYERS: Mapping[type, Rule] = {
     layers.RandomRotation: nothing,
     layers.RandomTranslation: nothing,
     layers.RandomZoom: nothing,
+    # functions of keras.activations and keras.ops, which count like layers
+    **dict.fromkeys(ACTIVATIONS, neurons),
+    nn.Softmax: neurons,
+    numpy.Add: per_operand,
+    numpy.Subtract: per_operand,
+    numpy.Multiply: per_operand,
+    numpy.Divide: per_operand,
+    numpy.TrueDivide: per_operand,
+    numpy.Maximum: per_operand,
+    numpy.Minimum: per_operand,
+    numpy.Negative: per_output,
+    numpy.Concatenate: nothing,
 }

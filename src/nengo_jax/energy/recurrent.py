@@ -12,6 +12,10 @@ LSTM        4                     3 n           5 n
 GRU         3                     3 n           3 n
 =========== ===================== ============= =============
 
+A ConvLSTM is an LSTM whose products are convolutions: with n numbers in its state, f
+filters and kernels of k places, 4 n k (input channels + f) in place of
+4 n (inputs + n).
+
 Hidden states are values and no spikes, so all this happens in every step, on a spiking
 device too. If the number of steps is known from the shape, an inference takes them all;
 if it is None, ``timesteps_per_inference`` tells. The cells of :mod:`nengo_jax.layers`
@@ -38,11 +42,15 @@ def _simple(cell: Any, inputs: int) -> LayerStats:
 
 
 def _lstm(cell: Any, inputs: int) -> LayerStats:
-    n = cell.units
+    return _gated(cell, cell.units, inputs + cell.units)
+
+
+def _gated(cell: Any, n: int, seen: int) -> LayerStats:
+    """An LSTM with n numbers in its state, each with four gates that see so many."""
     gates = is_nonlinear(cell.recurrent_activation)
     values = is_nonlinear(cell.activation)
     neurons = n * (3 * gates + 2 * values)
-    return LayerStats(4 * n * (inputs + n) + 3 * n, neurons, every_step=True)
+    return LayerStats(4 * n * seen + 3 * n, neurons, every_step=True)
 
 
 def _gru(cell: Any, inputs: int) -> LayerStats:
@@ -85,6 +93,26 @@ def recurrent(layer: Any, call: LayerCall) -> LayerStats | None:
     shape = call.inputs[0]
     inputs = math.prod(size for size in shape[2:] if size is not None)
     return scaled(count_cell(layer.cell, inputs), steps_in(shape))
+
+
+def convolutional(layer: Any, call: LayerCall) -> LayerStats | None:
+    """All steps that the shape tells of, of a ConvLSTM, or one.
+
+    Kernels count as if they met data everywhere, as those of convolutions do.
+    """
+    cell, shape = layer.cell, call.outputs[0]
+    state = shape[-1 - len(cell.kernel_size) :]
+    if None in state:
+        raise ValueError(
+            f"The layer {layer.name!r} gives the shape {shape}, so its operations "
+            "cannot be counted. Give keras.Input a fixed shape; only the first axis "
+            "after the batch (time) may be None."
+        )
+    n = math.prod(size for size in state if size is not None)
+    # both kernels have the shape (*space, channels, filters of all gates)
+    seen = math.prod(cell.kernel.shape[:-1])
+    seen += math.prod(cell.recurrent_kernel.shape[:-1])
+    return scaled(_gated(cell, n, seen), steps_in(call.inputs[0]))
 
 
 def bidirectional(

@@ -13,7 +13,12 @@ import nengo_jax
 from nengo_jax.convert import Converter
 from nengo_jax.convert.calibration import Readout, calibrate
 from nengo_jax.convert.calibration.files import load as load_network
-from nengo_jax.convert.curves import fit_curve
+from nengo_jax.convert.curves import (
+    decode_curve,
+    encode_curve,
+    fit_curve,
+    join_curves,
+)
 from nengo_jax.convert.scaling import replace
 from nengo_jax.neurons import SoftResetIntegrateAndFire
 from nengo_jax.neurons.nir import IntegrateAndFire, LeakyIntegrateAndFire
@@ -266,6 +271,85 @@ def test_the_percentile_has_the_wanted_rate():
         gain, bias = twin.gain_bias(np.array([200]), np.array([0]))
         steep = twin.rates(activations[:, None] / 4, gain, bias)[:, 0] / 50
         assert error < 0.5 * np.sqrt(np.mean((steep - activations) ** 2)) / 4
+
+
+def test_neurons_that_differ_have_a_gain_each():
+    """One type with several time constants is like one type for each of them."""
+    taus, tops = np.array([0.004, 0.02, 0.1]), np.array([1.0, 4.0, 2.0])
+    curve = fit_curve(LeakyIntegrateAndFire(taus, amplitude=3), tops, 200.0)
+    for place, tau in enumerate(taus):
+        alone = fit_curve(LeakyIntegrateAndFire(tau, amplitude=3), tops[place], 200.0)
+        np.testing.assert_allclose([row[place] for row in curve], alone)
+    assert len(set(curve.gain)) == 3
+    again = decode_curve(encode_curve(curve))
+    for row, expected in zip(again, curve, strict=True):
+        np.testing.assert_array_equal(row, expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*not proportional")
+def test_a_layer_of_neurons_that_differ(tmp_path):
+    model = one_layer()
+    expected = model.predict(NORMAL, verbose=0)
+    taus = np.geomspace(0.005, 0.1, 64)
+    swaps = {"relu": LeakyIntegrateAndFire(taus)}
+    converter = Converter(model, inference_only=True, swap_activations=swaps)
+    result = calibrate(converter, NORMAL, n_steps=200, **QUICK)
+    assert result.settings.curves["hidden"].shape == (5, 64)
+    assert result.error(NORMAL, expected)[-1] < 0.15
+    again = load_network(result.save(tmp_path / "network"))
+    np.testing.assert_array_equal(again.predict(NORMAL), result.predict(NORMAL))
+    wrong = {"relu": LeakyIntegrateAndFire(taus[:5])}
+    converter = Converter(model, inference_only=True, swap_activations=wrong)
+    with pytest.raises(ValueError, match=r"hidden has 64 neurons, but .* is for 5"):
+        calibrate(converter, NORMAL, **QUICK)
+
+
+@pytest.mark.filterwarnings(BUILT)
+@pytest.mark.parametrize("rule", ["dense", "channels"])
+def test_curves_by_channel_help_small_channels(rule, tmp_path):
+    """Also where several neurons share a channel."""
+    keras.utils.set_random_seed(0)
+    wide = layers.Conv1D(16, 1, activation="relu", name="hidden")
+    body = [wide, layers.GlobalAveragePooling1D()]
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            *([layers.Reshape((2, 4)), *body] if rule == "channels" else []),
+            *([layers.Dense(16, "relu", name="hidden")] if rule == "dense" else []),
+            layers.Dense(2, name="output"),
+        ]
+    )
+    factors = np.where(np.arange(16) % 2, 1, 100.0)
+    kernel, bias = model.get_layer("hidden").get_weights()
+    model.get_layer("hidden").set_weights([kernel / factors, bias])
+    kernel, bias = model.get_layer("output").get_weights()
+    model.get_layer("output").set_weights([kernel * factors[:, None], bias])
+    expected = model.predict(NORMAL, verbose=0)
+    converter = Converter(
+        model, inference_only=True, swap_activations={"relu": nengo.LIF(tau_ref=0.001)}
+    )
+    results = [
+        calibrate(converter, NORMAL, n_steps=100, per_channel=wanted, **QUICK)
+        for wanted in (False, True)
+    ]
+    errors = [result.error(NORMAL, expected)[-1] for result in results]
+    assert errors[1] < 0.15
+    assert errors[1] < 0.3 * errors[0]
+    again = load_network(results[1].save(tmp_path / "network"))
+    np.testing.assert_array_equal(again.predict(NORMAL), results[1].predict(NORMAL))
+
+
+def test_a_layer_that_is_called_twice_has_the_larger_curve():
+    small = encode_curve(fit_curve(nengo.LIF(), 1.0, 200.0))
+    large = encode_curve(fit_curve(nengo.LIF(), 3.0, 200.0))
+    for pair in ((small, large), (large, small)):
+        np.testing.assert_array_equal(join_curves(*pair), large)
+    tops = np.array([2.0, 0.5])
+    several = encode_curve(fit_curve(nengo.LIF(), tops, 200.0))
+    joined = decode_curve(join_curves(several, small))
+    np.testing.assert_array_equal(joined.top, [2, 1])
+    expected = fit_curve(nengo.LIF(), np.array([2.0, 1.0]), 200.0)
+    np.testing.assert_allclose(joined.amplitude, expected.amplitude)
 
 
 def test_neurons_that_spike_once_in_a_step_are_not_driven_to_their_limit():
@@ -565,12 +649,6 @@ def test_something_must_spike():
 def test_other_objects_are_refused():
     with pytest.raises(TypeError, match=r"takes a Converter.*got int"):
         calibrate(3, X)
-    model = keras.Sequential(
-        [keras.Input((None, 3)), layers.Dense(2, activation="relu")]
-    )
-    converter = Converter(model, temporal_model=True)
-    with pytest.raises(ValueError, match="temporal_model"):
-        calibrate(converter, np.zeros((2, 5, 3)))
 
 
 def test_networks_are_not_fine_tuned_or_saved(tmp_path):
@@ -586,6 +664,20 @@ def test_networks_are_not_fine_tuned_or_saved(tmp_path):
 
 
 # -- other models
+
+
+def test_functions_that_are_called_on_tensors(tmp_path):
+    """They are operations of the model, and no layers."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((8,))
+    first = keras.activations.relu(layers.Dense(16)(x))
+    second = keras.ops.relu(layers.Dense(16)(first))
+    model = keras.Model(x, layers.Dense(2)(first + second))
+    result = calibrate(model, NORMAL, n_steps=32, per_channel=True, **QUICK)
+    assert len(result.scales) == 2
+    assert result.error(NORMAL, model.predict(NORMAL, verbose=0))[-1] < 0.05
+    again = load_network(result.save(tmp_path / "network"))
+    np.testing.assert_array_equal(again.predict(NORMAL), result.predict(NORMAL))
 
 
 def test_several_inputs_and_outputs():

@@ -20,7 +20,7 @@ from nengo_jax.convert.calibration.encoding import (
     encode_object,
 )
 from nengo_jax.layers import QCFS
-from nengo_jax.neurons import BoundedReLU, SoftResetIntegrateAndFire
+from nengo_jax.neurons import BoundedReLU, SoftResetIntegrateAndFire, nir
 
 X = np.random.RandomState(0).normal(size=(40, 6, 6, 1)).astype(np.float32)
 QUICK = {"trial_examples": 32, "n_steps": 6}
@@ -187,6 +187,9 @@ def test_lambda_layers_need_the_word_of_the_user(tmp_path):
         nengo.SpikingRectifiedLinear(
             initial_state={"voltage": nengo.dists.Choice([0.25])}
         ),
+        nir.IntegrateAndFire(),
+        nir.LeakyIntegrateAndFire([0.02, 0.01], method="euler"),
+        nir.CurrentBased(0.005, tau=[0.02, 0.01]),
         nengo.Alpha(0.01),
         None,
     ],

@@ -10,7 +10,7 @@ from nengo_jax.convert.calibration.percentiles import (
     count_values,
     find_percentiles,
 )
-from nengo_jax.convert.calibration.presentation import Piece
+from nengo_jax.convert.calibration.presentation import Piece, last_rows
 from nengo_jax.convert.calibration.readout import Readout, check_readout
 from nengo_jax.convert.calibration.results import read_results
 from nengo_jax.convert.calibration.scores import (
@@ -50,12 +50,30 @@ def test_pieces_do_not_matter(readout, expected, length):
         for first in (0, 2)
         for step in range(0, 20, length)
     ]
-    found = [p.rows[0] for p in read_results(pieces, [readout], [None], [(2, 2)])]
+    results = read_results(pieces, [readout], [None], [(2, 2)], 20)
+    found = [piece.rows[0] for piece in results]
     half = len(found) // 2
     joined = [np.concatenate(part, axis=1) for part in (found[:half], found[half:])]
     np.testing.assert_allclose(
         np.concatenate(joined), expected.reshape(3, 20, 2, 2), atol=1e-12
     )
+
+
+@pytest.mark.parametrize("kind", ["last", "mean", "delayed"])
+@pytest.mark.parametrize("length", [20, 8, 1])
+def test_each_frame_is_read_alone(kind, length):
+    """Four frames of five steps give what four examples of five steps give."""
+    readout = Readout(kind, start=2 if kind == "delayed" else 0)
+    pieces = [
+        Piece(0, step, [ROWS[:, step : step + length]]) for step in range(0, 20, length)
+    ]
+    whole = list(read_results(pieces, [readout], [None], [(4,)], 5))
+    alone = [Piece(0, 0, [ROWS.reshape(12, 5, 4)])]
+    expected = next(read_results(alone, [readout], [None], [(4,)], 5)).rows[0]
+    found = np.concatenate([piece.rows[0] for piece in whole], axis=1)
+    np.testing.assert_allclose(found.reshape(12, 5, 4), expected, atol=1e-12)
+    (last,) = last_rows(whole, 5)
+    np.testing.assert_array_equal(last, found[:, 4::5])
 
 
 def test_names_suit_the_number_of_steps():
@@ -104,11 +122,21 @@ def test_percentiles(percentile, per_channel):
 def test_labels_in_other_forms():
     labels = [2, 0, 1]
     for given in (labels, np.array(labels)[:, None], np.eye(3)[labels]):
-        np.testing.assert_array_equal(check_labels(given, 3, [(3,)]), labels)
+        np.testing.assert_array_equal(check_labels(given, (3,), [(3,)]), labels)
     with pytest.raises(ValueError, match="one number for each class"):
-        check_labels(labels, 3, [(3,), (2,)])
+        check_labels(labels, (3,), [(3,), (2,)])
     with pytest.raises(ValueError, match="one number for each class"):
-        check_labels(labels, 3, [(8, 8, 3)])
+        check_labels(labels, (3,), [(8, 8, 3)])
+
+
+def test_labels_of_frames():
+    labels = np.array([[2, 0], [1, 1], [0, 2]])
+    for given in (labels, labels[..., None], np.eye(3)[labels]):
+        np.testing.assert_array_equal(check_labels(given, (3, 2), [(3,)]), labels)
+    with pytest.raises(ValueError, match="3 examples of 2 time steps and 3 classes"):
+        check_labels([2, 0, 1], (3, 2), [(3,)])
+    with pytest.raises(ValueError, match="got 5 for example 1"):
+        check_labels([[0, 1], [0, 5], [0, 0]], (3, 2), [(3,)])
 
 
 def test_scores():

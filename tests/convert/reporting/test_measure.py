@@ -1,5 +1,7 @@
 """What a report measures, against the reference simulator and by counting."""
 
+from dataclasses import replace
+
 import keras
 import nengo
 import numpy as np
@@ -7,10 +9,12 @@ import pytest
 from keras import layers
 from reporting_cases import causes, classifier, convert, dense, digits, look, spiking
 
-from nengo_jax.convert import Converter
+from nengo_jax.convert import TABLE, Converter, Rule
 from nengo_jax.convert.calibration import calibrate
+from nengo_jax.convert.parametric import convert_parametric
 from nengo_jax.convert.reporting import report
 from nengo_jax.convert.reporting.watch import Watch
+from nengo_jax.energy import estimate
 
 STEPS = 25
 
@@ -303,13 +307,76 @@ def test_nested_models_and_two_inputs():
     )
 
 
-def test_neurons_that_are_not_watched_have_no_energy(tmp_path):
-    """PReLU is two populations, of which one is that of the layer."""
+def test_models_inside_with_layers_of_the_same_name():
+    """Each population is compared with its own activations, and has its own rate."""
     keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [keras.Input((3,)), layers.Dense(6), layers.PReLU(), layers.Dense(2)]
+    x, parts = keras.Input((3,)), []
+    for name, bias in (("one", 0.1), ("two", 3.0)):
+        large = keras.initializers.Constant(bias)
+        deep = layers.Dense(4, "relu", bias_initializer=large, name="deep")
+        parts.append(keras.Sequential([keras.Input((3,)), deep], name=name)(x))
+    joined = layers.Concatenate(name="joined")(parts)
+    model = keras.Model(x, layers.Dense(2, name="end")(joined))
+    found = report(convert(model, scale_firing_rates=400), inputs(), n_steps=100)
+    names = ["one/deep", "two/deep", "joined", "end"]
+    assert [layer.label for layer in found.layers] == names
+    assert {raster.label for raster in found.rasters} == set(names[:2])
+    assert all(layer.error < 0.1 for layer in found.layers)
+    for name in ("one", "two"):
+        rates = found.layer(f"{name}/deep").population.rates
+        wanted = 400 * np.mean(model.get_layer(name).predict(inputs(), verbose=0))
+        assert rates.mean == pytest.approx(wanted, rel=0.1)
+
+
+def negative_halves():
+    """A model with PReLU, whose negative half matters."""
+    keras.utils.set_random_seed(0)
+    slopes = keras.initializers.Constant(0.5)
+    return keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(6),
+            layers.PReLU(alpha_initializer=slopes, name="halves"),
+            layers.Dense(2),
+        ]
     )
-    found = report(calibrate(model, inputs(), n_steps=8, measure=False), inputs())
+
+
+def test_both_halves_of_a_layer_are_measured():
+    """PReLU is two populations, whose sum is what the layer gives."""
+    data = inputs(20) - 0.5
+    calibrated = calibrate(negative_halves(), data, n_steps=64, measure=False)
+    found = report(calibrated, data)
+    assert found.layer("halves").error < 0.05
+    (call,) = [c for c in calibrated.converter.calls if c.opposite is not None]
+    populations = [call.neurons, call.opposite]
+    with calibrated.net:
+        probes = [nengo.Probe(neurons) for neurons in populations]
+    (node,) = calibrated.inputs.values()
+    with calibrated.simulator(20) as sim:
+        sim.run_steps(64, {node: data[:, None].repeat(64, axis=1)})
+        rates = {
+            neurons.ensemble: sim.data[probe].mean()
+            / neurons.ensemble.neuron_type.amplitude
+            for neurons, probe in zip(populations, probes, strict=True)
+        }
+    assert all(rate > 0 for rate in rates.values())
+    expected = estimate(calibrated.net, rates, "loihi", n_steps=64)
+    assert found.energy is not None
+    assert found.energy.devices["loihi"] == pytest.approx(expected.energy, rel=1e-3)
+
+
+def test_neurons_that_are_not_watched_have_no_energy(tmp_path):
+    """As those inside a layer that a rule of the user's own converts."""
+
+    def unwatched(call, sources, options):
+        return replace(convert_parametric(call, sources, options), opposite=None)
+
+    table = {**TABLE, layers.PReLU: Rule(unwatched)}
+    calibrated = calibrate(
+        negative_halves(), inputs(), n_steps=8, measure=False, table=table
+    )
+    found = report(calibrated, inputs())
     assert found.energy is None
     found.to_html(tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -33,7 +33,8 @@ def finish(assembled: Assembled, settings: Settings, *, shifted: bool) -> Assemb
     shifts = {}
     for part in assembled.parts:
         if part.label in settings.voltages and has_voltage(part):
-            _start(part.neurons, settings.voltages[part.label])
+            for neurons in part.populations:
+                _start(neurons, settings.voltages[part.label])
         shift = settings.shifts.get(part.label)
         if shift is not None or shifted:
             value = np.zeros(part.count) if shift is None else np.asarray(shift)
@@ -65,12 +66,13 @@ def add_shift(net: nengo.Network, part: Part, value: np.ndarray) -> Node:
     """
     with net:
         node = Node(value, label=f"{part.label}.shift")
-        nengo.Connection(
-            node[part.channels.tolist()],
-            part.target,
-            synapse=None,
-            label=f"{part.label}.shift",
-        )
+        wide = node[part.channels.tolist()]
+        label = f"{part.label}.shift"
+        nengo.Connection(wide, part.target, synapse=None, label=label)
+        if part.opposite is not None:
+            nengo.Connection(
+                wide, part.opposite, transform=-1, synapse=None, label=label
+            )
     return node
 
 
@@ -88,10 +90,8 @@ def add_mean(net: nengo.Network, part: Part) -> nengo.Probe:
         return nengo.Probe(node, label=f"{part.label}.mean")
 
 
-def _start(neurons: Neurons | None, voltage: Any) -> None:
+def _start(neurons: Neurons, voltage: Any) -> None:
     """Set the initial voltages of a population, in place."""
-    if neurons is None:
-        return
     ensemble = neurons.ensemble
     value = Choice([voltage]) if np.ndim(voltage) == 0 else np.asarray(voltage)
     state = {**(ensemble.neuron_type.initial_state or {}), VOLTAGE: value}

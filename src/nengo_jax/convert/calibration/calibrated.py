@@ -37,7 +37,8 @@ class Calibrated:
     assembled : Assembled
         The network with these settings.
     n_steps : int
-        Number of steps that it was calibrated for.
+        Number of steps that it was calibrated for: of an example, or of each time step
+        of a temporal model.
     dt : float
         Length of a step in seconds.
     folded : bool
@@ -111,7 +112,8 @@ class Calibrated:
         x : array or structure of arrays, shape (examples, ...)
             As the model takes it.
         n_steps : int or None
-            For how many steps each example is presented. None: as calibrated.
+            For how many steps each example is presented, or each time step of a
+            temporal model. None: as calibrated.
         sim : Simulator or None
             One from :meth:`simulator`, so that several calls compile once.
 
@@ -122,6 +124,8 @@ class Calibrated:
         """
         steps = self._steps(n_steps)
         results = last_rows(self._run(self.subject.check(x), steps, sim), steps)
+        if not self.assembled.temporal:
+            results = [result[:, 0] for result in results]
         return results[0] if len(results) == 1 else results
 
     def accuracy(
@@ -138,6 +142,7 @@ class Calibrated:
         ----------
         x : array or structure of arrays, shape (examples, ...)
         labels : array_like of int, shape (examples,)
+            Of a temporal model (examples, time steps).
         n_steps : int or None
             The largest number of steps. None: as calibrated.
         sim : Simulator or None
@@ -146,7 +151,8 @@ class Calibrated:
         Returns
         -------
         ndarray, shape (n_steps,)
-            Accuracy for a presentation of 1, 2, ... steps.
+            Accuracy for a presentation of 1, 2, ... steps; of a temporal model, in the
+            first, second, ... step of all time steps together.
 
         Raises
         ------
@@ -154,13 +160,13 @@ class Calibrated:
             If labels do not fit the examples or the classes.
         """
         arrays, steps = self.subject.check(x), self._steps(n_steps)
-        known = check_labels(labels, len(arrays[0]), self.assembled.shapes)
-        right = np.zeros(steps)
+        known = check_labels(labels, self._leading(arrays), self.assembled.shapes)
+        known, right = known.reshape(len(arrays[0]), -1), np.zeros(steps)
         for piece in self._run(arrays, steps, sim):
-            (rows,) = piece.rows
-            wanted = known[piece.first_example :][: len(rows), None]
-            right[piece.first_step : piece.stop] += hits(rows, wanted).sum(axis=0)
-        return right / len(known)
+            (rows,), (frames, places) = piece.rows, piece.places(steps)
+            wanted = known[piece.first_example :][: len(rows), frames]
+            np.add.at(right, places, hits(rows, wanted).sum(axis=0))
+        return right / known.size
 
     def error(
         self,
@@ -191,20 +197,23 @@ class Calibrated:
         arrays, steps = self.subject.check(x), self._steps(n_steps)
         several = len(self.assembled.probes) > 1
         wanted = [np.asarray(e) for e in (expected if several else [expected])]
-        shapes = [(len(arrays[0]), *shape) for shape in self.assembled.shapes]
+        leading = self._leading(arrays)
+        shapes = [(*leading, *shape) for shape in self.assembled.shapes]
         if [array.shape for array in wanted] != shapes:
             given = ", ".join(str(array.shape) for array in wanted)
             raise ValueError(
                 f"The expected outputs have shape {given}, but the network gives "
                 f"{', '.join(map(str, shapes))}"
             )
+        if not self.assembled.temporal:
+            wanted = [array[:, None] for array in wanted]
         squares = np.zeros((len(wanted), steps))
         for piece in self._run(arrays, steps, sim):
+            frames, places = piece.places(steps)
             for total, rows, array in zip(squares, piece.rows, wanted, strict=True):
-                target = array[piece.first_example :][: len(rows), None]
+                target = array[piece.first_example :][: len(rows), frames]
                 axes = (0, *range(2, rows.ndim))
-                squared = np.sum((rows - target) ** 2, axes)
-                total[piece.first_step : piece.stop] += squared
+                np.add.at(total, places, np.sum((rows - target) ** 2, axes))
         sizes = [array.size * variance_of(array) for array in wanted]
         return np.mean(np.sqrt(squares / np.array(sizes)[:, None]), axis=0)
 
@@ -242,6 +251,10 @@ class Calibrated:
         check_counts(1, n_steps=n_steps)
         return n_steps
 
+    def _leading(self, arrays: Any) -> tuple[int, ...]:
+        """Return the axes of data that are not those of a frame."""
+        return arrays[0].shape[: 1 + self.assembled.temporal]
+
     def _run(self, arrays: Any, n_steps: int, sim: Simulator | None) -> Iterator[Piece]:
         assembled = self.assembled
         batch = min(_BATCH, len(arrays[0]))
@@ -249,11 +262,11 @@ class Calibrated:
             pieces = present(
                 running,
                 assembled.nodes,
-                [array.reshape(len(array), -1) for array in arrays],
+                assembled.frames_of(arrays),
                 assembled.probes,
                 n_steps,
             )
             readouts = [self.readout] * len(assembled.probes)
             yield from read_results(
-                pieces, readouts, assembled.finals, assembled.shapes
+                pieces, readouts, assembled.finals, assembled.shapes, n_steps
             )

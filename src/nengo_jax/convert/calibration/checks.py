@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
+from ...layers import KerasSpikingLayer
+from ...neurons import SoftResetIntegrateAndFire
+from ...neurons.nir import IntegrateAndFire
+from ..converter import Converter
 from .assemble import has_voltage
 from .records import Part
 
+# Their voltage may fall without a bound.
+_UNBOUNDED = (SoftResetIntegrateAndFire, IntegrateAndFire)
 _VOLTAGES = ("half", "zero", "random")
 
 
@@ -36,6 +43,46 @@ def check_percentile(percentile: Any) -> None:
         raise ValueError(
             "percentile must be larger than 0 and at most 100, such as 99.9 (got "
             f"{percentile!r})"
+        )
+
+
+def check_memory(converter: Converter) -> None:
+    """Raise ValueError if something in a temporal model remembers earlier time steps.
+
+    What a recurrent layer gives depends on how long a time step is presented, so it has
+    no fixed activation that firing rates could be compared with. (Recurrent layers
+    inside TimeDistributed see a whole sequence in each step, and remember nothing.)
+    Neurons whose voltage falls without a bound while their current is negative make up
+    for that later, when they should answer another time step.
+    """
+    if not converter.options.temporal:
+        return
+    calls, kinds = converter.calls, (keras.layers.RNN, KerasSpikingLayer)
+    found = [
+        f"{converted.label} ({type(converted.layer).__name__})"
+        for converted in calls
+        if converted.call.leading == 2 and isinstance(converted.layer, kinds)
+    ]
+    if found:
+        raise ValueError(
+            f"{', '.join(found)} of this temporal model cannot be calibrated: what "
+            "such a layer gives depends on earlier time steps, and on how long each is "
+            "presented. Calibrate the layers before and after it as models of their "
+            "own, or scale them by hand, with scale_firing_rates."
+        )
+    kept = {
+        type(converted.neurons.ensemble.neuron_type).__name__: converted.label
+        for converted in calls
+        if converted.neurons is not None
+        and isinstance(converted.neurons.ensemble.neuron_type, _UNBOUNDED)
+    }
+    if kept:
+        raise ValueError(
+            f"{' and '.join(kept)} neurons, as in {', '.join(kept.values())}, are not "
+            "for temporal models: a negative current of earlier time steps lowers "
+            "their voltage without a bound, and keeps them silent later. Convert with "
+            'swap_activations={"relu": nengo.SpikingRectifiedLinear()}, and a synapse, '
+            "such as synapse=0.005, to make currents even."
         )
 
 

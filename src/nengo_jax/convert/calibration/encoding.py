@@ -21,8 +21,9 @@ from nengo.params import FrozenObject
 from nengo.synapses import Synapse
 
 from ... import neurons
+from ...neurons import nir
 
-_MODULES = (nengo.neurons, nengo.synapses, nengo.dists, neurons)
+_MODULES = (nengo.neurons, nengo.synapses, nengo.dists, neurons, nir)
 _BASES = (NeuronType, Synapse, Distribution)
 
 KINDS: Mapping[str, type] = MappingProxyType(

@@ -45,7 +45,13 @@ from .records import Effect, Settings
 MODEL, RECORD, PARAMETERS = "model.keras", "calibration.json", "parameters.safetensors"
 _FORMAT, _FORMAT_VERSION = "nengo_jax calibration", 1
 _ARRAYS = ("scales", "curves", "voltages", "shifts", "weights")
-_FLAGS = ("allow_fallback", "inference_only", "max_to_avg_pool", "split_shared_weights")
+_FLAGS = (
+    "allow_fallback",
+    "inference_only",
+    "max_to_avg_pool",
+    "split_shared_weights",
+    "temporal",
+)
 
 
 def save(calibrated: Calibrated, path: FilePath) -> Path:
@@ -210,7 +216,8 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _encode_options(model: Any, options: Options) -> dict[str, Any]:
-    names = {call.layer: call.label for call in read_graph(model).calls}
+    graph = read_graph(model, temporal=options.temporal)
+    names = {call.layer: call.label for call in graph.calls}
     scales = options.scales
     return {
         **{flag: getattr(options, flag) for flag in _FLAGS},
@@ -228,7 +235,8 @@ def _encode_options(model: Any, options: Options) -> dict[str, Any]:
 
 
 def _decode_options(model: Any, record: dict[str, Any]) -> Options:
-    layers = {call.label: call.layer for call in read_graph(model).calls}
+    graph = read_graph(model, temporal=record["temporal"])
+    layers = {call.label: call.layer for call in graph.calls}
     scales = record["scales"]
     if isinstance(scales, list):
         scales = {layers[label]: decode_object(scale) for label, scale in scales}

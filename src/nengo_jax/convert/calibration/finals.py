@@ -68,10 +68,18 @@ def _function(converted: Converted) -> Callable[[Any], Any] | None:
     """Return the function of a layer, if it has one and it does not spike."""
     layer, neurons = converted.layer, converted.neurons
     if isinstance(layer, keras.layers.Softmax):
-        return partial(keras.activations.softmax, axis=layer.axis)
+        return partial(keras.activations.softmax, axis=_axes(converted))
     function = vars(layer).get("activation", LINEAR)
     spiking = neurons is not None and neurons.ensemble.neuron_type.spiking
     return None if function is LINEAR or spiking else function
+
+
+def _axes(converted: Converted) -> Any:
+    """Return the axes of a softmax for results whose frames are those of examples."""
+    axes, extra = converted.layer.axis, converted.call.leading - 1
+    if isinstance(axes, int):
+        return axes if axes < 0 else axes - extra
+    return tuple(axis if axis < 0 else axis - extra for axis in axes)
 
 
 def _identity(function: Any) -> Any:

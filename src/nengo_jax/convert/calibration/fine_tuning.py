@@ -1,8 +1,8 @@
 """Training after the conversion, with surrogate gradients through the spikes.
 
-The loss is that of the result after the last step. With labels it is cross-entropy.
-Without, the network learns to give what the model gives: by cross-entropy where the
-model ends with softmax, otherwise by the mean squared error.
+The loss is that of the result after the last step of each frame. With labels it is
+cross-entropy. Without, the network learns to give what the model gives: by
+cross-entropy where the model ends with softmax, otherwise by the mean squared error.
 """
 
 from __future__ import annotations
@@ -55,23 +55,24 @@ def fine_tune_weights(
     for connection in weights.values():
         net.config[connection].trainable = True
     order = np.random.RandomState(_SEED).permutation(len(target.arrays[0]))
+    frames, steps = target.arrays[0].shape[1], target.n_steps
     x = {
-        node: array[order][:, None]
+        # what is held for all steps is given once
+        node: array[order] if frames == 1 else array[order].repeat(steps, axis=1)
         for node, array in zip(assembled.nodes, target.arrays, strict=True)
     }
     y, losses = {}, {}
     for place, probe in enumerate(assembled.probes):
         final = assembled.finals[place]
-        wanted = target.outputs[place].reshape(len(order), -1)
+        wanted = target.outputs[place].reshape(len(order), frames, -1)
         if target.labels is not None:
             wanted = _one_hot(target.labels, probe.size_in)
-        wanted = np.asarray(wanted[order], np.float32)
-        y[probe] = wanted[:, None]  # the loss compares one step
+        y[probe] = np.asarray(wanted[order], np.float32)  # for results, not for steps
         classes = probe.size_in if target.labels is not None else 0
-        losses[probe] = _loss(readout, final, classes)
+        losses[probe] = _loss(readout, final, classes, steps)
     with Simulator(net, dt, minibatch_size=minibatch_size, progress_bar=False) as sim:
         sim.compile(keras.optimizers.Adam(learning_rate), loss=losses)
-        sim.fit(x, y, n_steps=target.n_steps, epochs=epochs, shuffle=False, verbose=0)
+        sim.fit(x, y, n_steps=frames * steps, epochs=epochs, shuffle=False, verbose=0)
         sim.freeze_params(list(weights.values()))
     return {
         name: np.asarray(connection.transform.init)
@@ -79,16 +80,19 @@ def fine_tune_weights(
     }
 
 
-def _loss(readout: Readout, final: Final, classes: int) -> Callable[[Any, Any], Any]:
-    """Return a loss of outputs in all steps, shape (examples, steps, size)."""
+def _loss(
+    readout: Readout, final: Final, classes: int, n_steps: int
+) -> Callable[[Any, Any], Any]:
+    """Return a loss of outputs in all steps, shape (examples, frames * steps, size)."""
     crossentropy = _crossentropy_of(final, classes)
 
     def loss(y_true: Any, y_pred: Any) -> Any:
-        wanted = y_true[:, 0]
+        rows = ops.reshape(y_pred, (-1, n_steps, y_pred.shape[-1]))
+        wanted = ops.reshape(y_true, (-1, y_pred.shape[-1]))
         if readout.kind in (LAST, FILTERED):
-            result = y_pred[:, -1]
+            result = rows[:, -1]
         else:
-            result = ops.mean(y_pred[:, readout.start :], axis=1)
+            result = ops.mean(rows[:, readout.start :], axis=1)
         if crossentropy is not None:
             return crossentropy(wanted, result, from_logits=True)
         if final is not None:
@@ -113,4 +117,4 @@ def _crossentropy_of(final: Final, classes: int) -> Callable[..., Any] | None:
 
 def _one_hot(labels: np.ndarray, size: int) -> np.ndarray:
     """Return one number for each class, or the label itself if there is one number."""
-    return labels[:, None] if size == 1 else np.eye(size)[labels]
+    return labels[..., None] if size == 1 else np.eye(size)[labels]

@@ -13,9 +13,9 @@ import numpy as np
 
 from ...layers.qcfs import QCFS
 from ..converter import Converter
-from ..curves import Curve
-from ..graph import functional_of
-from ..objects import per_element
+from ..curves import Curve, decode_curve, join_curves
+from ..graph import functional_of, shape_of
+from ..objects import per_channel, per_element
 from ..quantized import threshold_of
 from ..records import Converted, Options
 from ..table import TABLE, Table
@@ -72,10 +72,11 @@ class KerasSubject(Subject):
             probes,
             [part for part in found if part is not None],
             [finals.get(probe.target) for probe in probes],
-            [tuple(tensor.shape[1:]) or (1,) for tensor in model.outputs],
+            [shape_of(tensor, 1 + self.options.temporal) for tensor in model.outputs],
             converter.inputs,
             converter.outputs,
             converter=converter,
+            temporal=self.options.temporal,
         )
         for name, connection in weights_of(converter).items():
             if name in settings.weights:
@@ -96,7 +97,7 @@ class KerasSubject(Subject):
         several = isinstance(data, (list, tuple)) and len(data) == len(tensors) > 1
         arrays = [np.asarray(array) for array in (data if several else [data])]
         shapes = [tuple(tensor.shape) for tensor in tensors]
-        check_arrays(arrays, shapes)
+        check_arrays(arrays, shapes, temporal=self.options.temporal)
         return arrays
 
     def measure(
@@ -118,6 +119,7 @@ class KerasSubject(Subject):
             percentile,
             per_channel=per_channel,
             mean_examples=mean_examples,
+            temporal=self.options.temporal,
         )
 
     def differs_by_folding(self, folded: Assembled) -> bool:
@@ -136,13 +138,15 @@ class KerasSubject(Subject):
         given, curves = self.options.scales, dict(self.options.curves)
         if not (settings.scales or settings.curves):
             return given, curves
+        arrays: dict[Any, np.ndarray] = {}
         scales = dict(given) if isinstance(given, Mapping) else {}
         chosen: dict[Any, Any] = {}
         for converted in self._convert(given, curves, fold=True).calls:
             label, layer = key_of(converted), converted.layer
             if label in settings.curves:
-                curve = Curve(*settings.curves[label].tolist())
-                curves[layer] = max(curve, curves.get(layer, curve))
+                array = np.asarray(settings.curves[label])
+                arrays[layer] = join_curves(array, arrays.get(layer, array))
+                curves[layer] = decode_curve(arrays[layer])
                 chosen[layer] = 1.0
             elif label in settings.scales:
                 scale = settings.scales[label]
@@ -166,13 +170,17 @@ class KerasSubject(Subject):
                 {**options.swaps, **self.finals.swaps},
                 scales,
                 options.synapse,
+                options.temporal,
                 table={**self.table, **self.finals.rules},
                 curves=curves,
             )
 
 
 def check_arrays(
-    arrays: Sequence[np.ndarray], shapes: Sequence[tuple[int | None, ...]]
+    arrays: Sequence[np.ndarray],
+    shapes: Sequence[tuple[int | None, ...]],
+    *,
+    temporal: bool = False,
 ) -> None:
     """Raise ValueError unless arrays are numbers in given shapes.
 
@@ -181,18 +189,25 @@ def check_arrays(
     arrays : sequence of ndarray
     shapes : sequence of tuple
         The first axis, of examples, is None.
+    temporal : bool
+        Whether the second axis is time, which may be None, too.
     """
     given = ", ".join(str(array.shape) for array in arrays)
     fitting = len(arrays) == len(shapes) and all(
-        array.ndim == len(shape) and array.shape[1:] == shape[1:]
+        array.ndim == len(shape)
+        and all(w in (None, n) for w, n in zip(shape, array.shape, strict=True))
         for array, shape in zip(arrays, shapes, strict=True)
     )
-    if not fitting or len({len(array) for array in arrays}) != 1:
+    leading = {array.shape[: 1 + temporal] for array in arrays}
+    if not fitting or len(leading) != 1:
+        unknown = "number of examples"
+        if temporal:
+            unknown += ", or of time steps if it is the second axis"
         raise ValueError(
             f"data have shape {given}, but should have {', '.join(map(str, shapes))}, "
-            "where None is the number of examples"
+            f"where None is the {unknown}"
         )
-    if not len(arrays[0]):
+    if 0 in leading.pop():
         raise ValueError(f"data have no examples: their shape is {given}")
     numbers = all(array.dtype.kind in "biuf" for array in arrays)
     if not numbers or not all(np.all(np.isfinite(array)) for array in arrays):
@@ -230,12 +245,23 @@ def _part(
             neurons,
             channels,
             # what is added to neurons with a curve is not divided
-            curve.top if curve is not None else 1.0,
+            _slope(curve, converted),
             threshold,
             rectifies=any(map(_is_rectifier, converted.swaps)),
+            opposite=converted.opposite,
         )
     linear = type(obj) is nengo.Node and obj in ends and converted.weights is not None
     return Part(label, None, obj, obj, channels) if linear else None
+
+
+def _slope(curve: Curve | None, converted: Converted) -> np.ndarray | float:
+    """Return by how much an activation rises with what its neurons get, by channel."""
+    if curve is None:
+        return 1.0
+    if not curve.differs:
+        return curve.top
+    tops = np.broadcast_to(curve.top, np.shape(curve.amplitude))
+    return per_channel(tops, converted.shape, converted.channel_axis)
 
 
 def _is_rectifier(swapped: Any) -> bool:

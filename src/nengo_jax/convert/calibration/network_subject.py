@@ -154,11 +154,12 @@ class NetworkSubject(Subject):
         last: list[list[np.ndarray]] = [[] for _ in probes]
         totals = [np.zeros(probe.size_in) for probe in activities]
         batch, offset = min(_BATCH, len(arrays[0])), len(assembled.probes)
+        frames = assembled.frames_of(arrays)
         counted = min(mean_examples, len(arrays[0]))
         with Simulator(
             assembled.net, self.dt, minibatch_size=batch, progress_bar=False
         ) as sim:
-            pieces = present(sim, assembled.nodes, arrays, probes, self.n_steps)
+            pieces = present(sim, assembled.nodes, frames, probes, self.n_steps)
             for piece in pieces:
                 averaged = max(counted - piece.first_example, 0)
                 for total, rows in zip(totals, piece.rows[offset:], strict=True):

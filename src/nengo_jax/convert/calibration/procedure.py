@@ -18,7 +18,7 @@ from ...neurons import (
 from ..converter import Converter
 from ..table import TABLE, Table
 from .calibrated import Calibrated
-from .checks import check_spiking, choose_voltages
+from .checks import check_memory, check_spiking, choose_voltages
 from .keras_subject import KerasSubject
 from .network_subject import NetworkSubject, find_inputs
 from .readout import check_readout
@@ -64,13 +64,15 @@ def calibrate(
         neurons, where it has "relu6" or "leaky_relu", to spiking forms of them. Of a
         network of ensembles, rates stand for what it should compute.
     data : array or structure of arrays, shape (examples, ...)
-        Some hundred inputs, as the model takes them. For a network, values of its input
-        node, or a dictionary by node.
+        Some hundred inputs, as the model takes them: (examples, time steps, ...) for a
+        Converter with ``temporal_model=True``. For a network, values of its input node,
+        or a dictionary by node.
     labels : array_like of int, shape (examples,), or None
-        If given, effects are measured in accuracy, otherwise as the error against what
-        the model gives.
+        Of a temporal model (examples, time steps). If given, effects are measured in
+        accuracy, otherwise as the error against what the model gives.
     n_steps : int
-        For how many steps an example is presented.
+        For how many steps an example is presented, or each time step of a temporal
+        model, whose state goes on from one to the next.
     dt : float
         Length of a step in seconds.
     scale : bool
@@ -93,7 +95,9 @@ def calibrate(
     fold : bool
         Whether BatchNormalization becomes part of the layer before it.
     readout : str or Readout
-        "mean" of all steps, "last" step, "delayed" mean, or "filtered".
+        "mean" of all steps, "last" step, "delayed" mean, or "filtered". With
+        ``n_steps=1``, when the data change in each step, a filter is what averages:
+        ``Readout("filtered", synapse=0.05)``.
     fine_tune : int
         Number of epochs of training on the data with surrogate gradients at the end.
     learning_rate : float
@@ -118,7 +122,8 @@ def calibrate(
     TypeError
         If there is nothing that can be calibrated.
     ValueError
-        If data or an argument do not fit, or nothing spikes.
+        If data or an argument do not fit, nothing spikes, or layers or neurons of a
+        temporal model remember earlier time steps.
 
     Warns
     -----
@@ -170,7 +175,9 @@ def calibrate(
     given = subject.assemble(settings, fold=False)
     known = None
     if labels is not None:
-        known = check_labels(labels, len(arrays[0]), given.shapes)
+        leading = arrays[0].shape[: 1 + given.temporal]
+        known = check_labels(labels, leading, given.shapes)
+        known = known.reshape(len(known), -1)
     check_spiking(given.parts)
     if fine_tune:
         subject.check_trainable()
@@ -178,8 +185,10 @@ def calibrate(
     reference = subject.measure(
         arrays, percentile, per_channel=per_channel, mean_examples=trial_examples
     )
-    flat = [array.reshape(len(array), -1) for array in arrays]
-    whole = Target(flat, reference.outputs, known, n_steps)
+    outputs = reference.outputs
+    if not given.temporal:
+        outputs = [array[:, None] for array in outputs]
+    whole = Target(given.frames_of(arrays), outputs, known, n_steps)
     run = Run(subject, measures, reference, whole)
     return run.finish(run.tune(run.correct(run.start(settings, given), voltages)))
 
@@ -203,17 +212,12 @@ def _subject(model: Any, data: Any, measures: Measures, table: Table | None) -> 
     if isinstance(model, keras.Model):
         model = Converter(model, inference_only=True, table=table)
         options = replace(model.options, swaps=spiking_forms(model))
-    if isinstance(model, Converter) and model.options.temporal:
-        raise ValueError(
-            "The Converter was made with temporal_model=True, so inputs change from "
-            "step to step, but calibrate presents each input for some steps. Scale it "
-            "by hand, with scale_firing_rates."
-        )
     if not isinstance(model, Converter):
         raise TypeError(
             "calibrate takes a Converter, a Keras model or a nengo.Network (got "
             f"{type(model).__name__})"
         )
+    check_memory(model)
     return KerasSubject(
         model.model,
         model.options if options is None else options,

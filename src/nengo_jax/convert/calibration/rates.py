@@ -31,7 +31,7 @@ import numpy as np
 from nengo.neurons import NeuronType
 
 from ...neurons import SoftResetIntegrateAndFire
-from ..curves import fit_curve, has_curve
+from ..curves import Curve, encode_curve, fit_curve, has_curve
 from ..scaling import keeps_result, limit_of
 from .records import Part
 
@@ -67,7 +67,7 @@ class Chosen(NamedTuple):
     Attributes
     ----------
     scales : dict of str to float or ndarray
-    curves : dict of str to ndarray, shape (5,)
+    curves : dict of str to ndarray, shape (5,) or (5, neurons)
         Of neurons that cannot be scaled: the numbers of a Curve.
     """
 
@@ -123,8 +123,7 @@ def choose_scales(
         wanted = rate or default_rate(neurons, n_steps, dt, exact=exact)
         if bends:
             _check_limit(part.label, neurons, wanted, dt)
-            curve = fit_curve(neurons, float(np.max(top)), wanted)
-            chosen.curves[part.label] = np.array(curve)
+            chosen.curves[part.label] = encode_curve(_curve(part, top, wanted))
             continue
         if isinstance(neurons, SoftResetIntegrateAndFire):
             wanted = min(wanted, neurons.max_spikes / dt)
@@ -142,6 +141,27 @@ def choose_scales(
             stacklevel=4,  # the call of calibrate
         )
     return chosen
+
+
+def _curve(part: Part, top: np.ndarray, rate: float) -> Curve:
+    """Return the curve of a part whose channels have one top each, or one for all.
+
+    Raises
+    ------
+    ValueError
+        If the type of its neurons is for another number of them.
+    """
+    assert part.neurons is not None
+    neurons, size = part.neurons.ensemble.neuron_type, part.channels.size
+    filled = np.where(top > 0, top, np.max(top))
+    wide = float(filled[0]) if len(filled) == 1 else filled[part.channels]
+    curve = fit_curve(neurons, wide, rate)
+    if np.size(curve.gain) not in (1, size):
+        raise ValueError(
+            f"{part.label} has {size} neurons, but {neurons} is for "
+            f"{np.size(curve.gain)}. Give it one number, or as many as there are."
+        )
+    return curve
 
 
 def _check_limit(label: str, neurons: NeuronType, rate: float, dt: float) -> None:

@@ -8,7 +8,9 @@ filtered   the output in the last step, after a synapse
 ========== ==========================================================================
 
 Sums are carried from one piece of a run to the next, so memory does not depend on the
-time of presentation.
+time of presentation. Of a temporal model each frame, which is a time step of the data,
+is presented for some steps and has its result: means begin anew with each frame, while
+a filter goes on from frame to frame, and so still contains those before.
 """
 
 from __future__ import annotations
@@ -123,7 +125,7 @@ class Carried:
 
 
 def read(
-    readout: Readout, rows: np.ndarray, carried: Carried
+    readout: Readout, rows: np.ndarray, carried: Carried, n_steps: int
 ) -> tuple[np.ndarray, Carried]:
     """Read the outputs of some steps.
 
@@ -133,6 +135,8 @@ def read(
     rows : ndarray, shape (examples, steps, size)
         Outputs, filtered already if they are to be.
     carried : Carried
+    n_steps : int
+        Of each frame.
 
     Returns
     -------
@@ -146,8 +150,8 @@ def read(
         return rows, Carried(carried.step + count)
     values, total = np.empty(rows.shape), carried.total
     for place in range(count):
-        step = carried.step + place
-        if step == readout.start:
+        step = (carried.step + place) % n_steps
+        if step in (0, readout.start):
             total = 0.0
         total = total + rows[:, place]
         values[:, place] = total / (step + 1 - (readout.start <= step) * readout.start)

@@ -10,7 +10,7 @@ Effect       what one measure did to the result
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,8 @@ class Part:
         The largest activation, if there is one by its definition.
     rectifies : bool
         Whether the activation is relu, for which the neurons stand.
+    opposite : Neurons or None
+        A second population; it gets all with the opposite sign.
     """
 
     label: str
@@ -56,6 +58,12 @@ class Part:
     slope: np.ndarray | float = 1.0
     threshold: float | None = None
     rectifies: bool = False
+    opposite: Neurons | None = None
+
+    @property
+    def populations(self) -> tuple[Neurons, ...]:
+        """Its neurons, and those of the opposite population if there is one."""
+        return tuple(n for n in (self.neurons, self.opposite) if n is not None)
 
     @property
     def count(self) -> int:
@@ -78,7 +86,7 @@ class Settings:
     ----------
     scales : mapping of str to float or ndarray
         Factor on gains, by label of the layer or ensemble.
-    curves : mapping of str to ndarray, shape (5,)
+    curves : mapping of str to ndarray, shape (5,) or (5, neurons)
         Of neurons whose rates cannot be scaled: the numbers of a
         :class:`~nengo_jax.convert.curves.Curve`.
     voltages : mapping of str to float or ndarray
@@ -115,13 +123,16 @@ class Assembled:
         What is applied to the result of each output: an activation, such as softmax,
         that wants the result and not single spikes.
     shapes : list of tuple of int
-        Shapes of the results for one example.
+        Shapes of the results for one frame.
     shifts : dict of str to Node
         The nodes whose output is added to the arguments of activations.
     inputs : mapping to Node
         By what the user knows them by.
     outputs : mapping to Probe
     converter : Converter or None
+    temporal : bool
+        Whether data and results have an axis of frames after that of examples: the
+        time steps of a temporal model.
     """
 
     net: nengo.Network
@@ -134,6 +145,20 @@ class Assembled:
     outputs: Mapping[Any, Probe]
     shifts: Mapping[str, Node] = field(default_factory=dict)
     converter: Any = None
+    temporal: bool = False
+
+    def frames_of(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return inputs as arrays of shape (examples, frames, size), one for each node.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray, shape (examples, ...)
+            As the subject has checked them.
+        """
+        return [
+            array.reshape(len(array), -1, node.size_out)
+            for array, node in zip(arrays, self.nodes, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

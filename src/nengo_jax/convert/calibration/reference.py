@@ -1,7 +1,8 @@
 """What the Keras model computes on the data: outputs, and statistics of activations.
 
 All layers are computed in one compiled function, batch by batch, twice: first for
-largest values and means, then for percentiles. No activations are kept.
+largest values and means, then for percentiles. No activations are kept. Those in the
+time steps of a temporal model are as many samples as those of other examples.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Reference:
     Attributes
     ----------
     outputs : list of ndarray, shape (examples, ...)
+        Of a temporal model (examples, time steps, ...).
     means : mapping of str to ndarray, shape (channels,)
         Of activations, by label.
     tops : mapping of str to ndarray, shape (channels,) or (1,)
@@ -52,6 +54,7 @@ def measure_model(
     *,
     per_channel: bool,
     mean_examples: int,
+    temporal: bool = False,
 ) -> Reference:
     """Measure activations of a Keras model.
 
@@ -69,9 +72,11 @@ def measure_model(
     per_channel : bool
     mean_examples : int
         How many examples means are taken over.
+    temporal : bool
+        Whether the second axis of the arrays is time.
     """
     functional = functional_of(model)
-    respond = _responder(functional, calls, set(labels), set(linear))
+    respond = _responder(functional, calls, set(labels), set(linear), temporal)
     variables = [variable.value for variable in functional.variables]
     batches = list(_batches(arrays, mean_examples))
     with usual_promotion():
@@ -159,15 +164,25 @@ def _moments(
 
 
 def _responder(
-    functional: Any, calls: Sequence[Converted], labels: set[str], linear: set[str]
+    functional: Any,
+    calls: Sequence[Converted],
+    labels: set[str],
+    linear: set[str],
+    temporal: bool,
 ) -> Callable[..., Any]:
     """Return a function of variables and inputs: outputs, and activations by label.
 
     Activations have shape (examples and positions, channels).
     """
+    # TimeDistributed is compiled once for each step, so steps become examples of one
+    # step, if the model takes that
+    alone = temporal and all(t.shape[1] is None for t in functional.inputs)
 
     def respond(variables: list[Any], arrays: list[Any]) -> Any:
         mapping = list(zip(functional.variables, variables, strict=True))
+        frames = arrays[0].shape[1] if temporal else None
+        if alone:
+            arrays = [_join(array)[:, None] for array in arrays]
         with keras.StatelessScope(state_mapping=mapping):
             given = keras.tree.pack_sequence_as(functional.input, arrays)
             outputs = keras.tree.flatten(functional(given, training=False))
@@ -175,7 +190,9 @@ def _responder(
                 id(tensor): jnp.asarray(array, tensor.dtype)
                 for tensor, array in zip(functional.inputs, arrays, strict=True)
             }
-            values = _walk(calls, known, labels, linear)
+            values = _walk(calls, known, labels, linear, 1 if alone else frames)
+        if alone and frames is not None:
+            outputs = [_split(_join(output), frames) for output in outputs]
         return outputs, values
 
     return respond
@@ -186,15 +203,25 @@ def _walk(
     first: dict[int, Any],
     labels: set[str],
     linear: set[str],
+    frames: int | None,
 ) -> dict[str, Array]:
-    """Compute call after call; XLA sees that the outputs need the same."""
+    """Compute call after call; XLA sees that the outputs need the same.
+
+    With a number of frames values are kept with examples and frames in one axis, as
+    layers inside TimeDistributed take them, and others get two axes.
+    """
     known, found = {}, {}
+    if frames is not None:
+        first = {key: _join(array) for key, array in first.items()}
     for converted in calls:
         call = converted.call
         inputs = [
             known[value] if value in known else first[id(value.tensor)]
             for value in call.inputs
         ]
+        steps = frames if call.leading == 2 else None
+        if steps is not None:
+            inputs = [_split(array, steps) for array in inputs]
         tensors = (id(tensor) for tensor in call.arguments.keras_tensors)
         arguments, keywords = call.arguments.fill_in(
             dict(zip(tensors, inputs, strict=True))
@@ -203,8 +230,10 @@ def _walk(
         if key_of(converted) in linear:
             layer = without_activation(layer)
         results = keras.tree.flatten(layer(*arguments, **keywords))
+        if steps is not None:
+            results = [_join(result) for result in results]
         for follower in call.folded:
-            results = [follower(results[0])]
+            results = [_normalise(follower, results[0], frames)]
         known.update(zip(call.outputs, results, strict=True))
         if key_of(converted) in labels:
             value = results[0].reshape(len(results[0]), *converted.shape)
@@ -214,6 +243,23 @@ def _walk(
                 jnp.float32
             )
     return found
+
+
+def _join(array: Array) -> Array:
+    """Make one axis of those of examples and frames."""
+    return array.reshape(-1, *array.shape[2:])
+
+
+def _split(array: Array, frames: int) -> Array:
+    """Undo :func:`_join`."""
+    return array.reshape(-1, frames, *array.shape[1:])
+
+
+def _normalise(layer: Any, value: Array, frames: int | None) -> Array:
+    """Apply BatchNormalization, which knows whether it was built with frames."""
+    if frames is None or layer.input_spec.ndim == value.ndim:
+        return layer(value)
+    return _join(layer(_split(value, frames)))
 
 
 def key_of(converted: Converted) -> str:

@@ -17,6 +17,7 @@ def read_results(
     readouts: Sequence[Readout],
     finals: Sequence[Final],
     shapes: Sequence[tuple[int, ...]],
+    n_steps: int,
 ) -> Iterator[Piece]:
     """Turn outputs into results.
 
@@ -25,6 +26,8 @@ def read_results(
     pieces : iterable of Piece
     readouts, finals, shapes : sequence
         For each probe.
+    n_steps : int
+        Of each frame.
 
     Yields
     ------
@@ -36,7 +39,8 @@ def read_results(
         if piece.first_step == 0:
             carried = [Carried() for _ in readouts]
         found = [
-            read(*given) for given in zip(readouts, piece.rows, carried, strict=True)
+            read(*given, n_steps)
+            for given in zip(readouts, piece.rows, carried, strict=True)
         ]
         carried = [rest for _, rest in found]
         rows = [

@@ -12,16 +12,22 @@ from typing import Any
 import numpy as np
 
 
-def check_labels(labels: Any, count: int, shapes: list[tuple[int, ...]]) -> np.ndarray:
+def check_labels(
+    labels: Any, leading: tuple[int, ...], shapes: list[tuple[int, ...]]
+) -> np.ndarray:
     """Return labels as whole numbers.
 
     Parameters
     ----------
-    labels : array_like, shape (examples,), or (examples, classes) if one-hot
-    count : int
-        Number of examples.
+    labels : array_like, shape (*leading), or (*leading, classes) if one-hot
+    leading : tuple of int
+        Number of examples, and of frames if there may be several.
     shapes : list of tuple of int
         Shapes of the outputs.
+
+    Returns
+    -------
+    ndarray of int, shape (*leading)
 
     Raises
     ------
@@ -35,28 +41,30 @@ def check_labels(labels: Any, count: int, shapes: list[tuple[int, ...]]) -> np.n
             "compare with the outputs of the model."
         )
     array, classes = np.asarray(labels), max(shapes[0][0], 2)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim == 2 and array.shape[1] == classes:
-        array = np.argmax(array, axis=1)
-    if array.ndim != 1 or len(array) != count:
+    if array.ndim == len(leading) + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim == len(leading) + 1 and array.shape[-1] == classes:
+        array = np.argmax(array, axis=-1)
+    if array.shape != leading:
+        examples, *frames = leading
+        steps = f" of {frames[0]} time steps" if frames else ""
         raise ValueError(
-            f"labels have shape {np.shape(labels)}, but there are {count} examples and "
-            f"{classes} classes"
+            f"labels have shape {np.shape(labels)}, but there are {examples} examples"
+            f"{steps} and {classes} classes"
         )
     whole = array.astype(np.int64) if array.dtype.kind in "biuf" else None
     if whole is None or np.any(whole != array):
         raise ValueError(
-            f"labels must be whole numbers, one for each example (got {array.dtype}). "
+            f"labels must be whole numbers, one for each result (got {array.dtype}). "
             "For a model whose outputs are no classes leave labels away: then what "
             "counts is the distance to the outputs of the model."
         )
     wrong = (whole < 0) | (whole >= classes)
     if np.any(wrong):
-        place = int(np.argmax(wrong))
+        place = int(np.argmax(wrong.any(axis=tuple(range(1, wrong.ndim)))))
         raise ValueError(
             f"labels must be numbers of classes, from 0 to {classes - 1} (got "
-            f"{whole[place]} for example {place})"
+            f"{whole[wrong][0]} for example {place})"
         )
     return whole
 

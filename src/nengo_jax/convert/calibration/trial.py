@@ -28,12 +28,13 @@ class Target:
 
     Attributes
     ----------
-    arrays : sequence of ndarray, shape (examples, size)
+    arrays : sequence of ndarray, shape (examples, frames, size)
         The inputs.
-    outputs : list of ndarray, shape (examples, ...)
+    outputs : list of ndarray, shape (examples, frames, ...)
         Of the model.
-    labels : ndarray of int, shape (examples,), or None
+    labels : ndarray of int, shape (examples, frames), or None
     n_steps : int
+        Of each frame.
     """
 
     arrays: Sequence[np.ndarray]
@@ -84,11 +85,10 @@ class Trial:
             if label in settings.shifts
         }
         voltages = {
-            part.neurons: settings.voltages[part.label]
+            neurons: settings.voltages[part.label]
             for part in self.assembled.parts
-            if part.neurons is not None
-            and part.label in settings.voltages
-            and has_voltage(part)
+            if part.label in settings.voltages and has_voltage(part)
+            for neurons in part.populations
         }
         return present(
             self.sim,
@@ -115,11 +115,12 @@ class Trial:
         for piece in self._present(target, list(self.means.values()), settings):
             for label, rows in zip(self.means, piece.rows, strict=True):
                 totals[label] = totals[label] + rows.sum(axis=(0, 1))
-        count = len(target.arrays[0]) * target.n_steps
+        examples, frames = target.arrays[0].shape[:2]
+        count = examples * frames * target.n_steps
         return {label: np.asarray(total) / count for label, total in totals.items()}
 
     def score(self, target: Target, settings: Settings) -> tuple[float, float]:
-        """Return scores after the last step, read in two ways: last and as wanted.
+        """Return scores after the last steps, read in two ways: last and as wanted.
 
         Parameters
         ----------
@@ -133,6 +134,7 @@ class Trial:
             [Readout(LAST)] * count + [settings.readout] * count,
             self.assembled.finals * 2,
             self.assembled.shapes * 2,
+            target.n_steps,
         )
         results = last_rows(pieces, target.n_steps)
         return _score(results[:count], target), _score(results[count:], target)

@@ -37,8 +37,8 @@ def estimate_cost(
     Returns
     -------
     Energy or None
-        None if no neuron spikes, or if some have rates that are not known, as those for
-        the negative half of a PReLU layer.
+        None if no neuron spikes, or if some have rates that are not known, as those
+        inside layers of a table of the user's own.
     """
     spiking = {e for e in net.all_ensembles if e.neuron_type.spiking}
     if not rates or not spiking <= set(rates):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from nengo import Node
 from nengo.ensemble import Neurons
@@ -34,6 +36,8 @@ class LayerStatistics:
         self.converted = converted
         self.compared = compared
         self.squares = np.zeros(2)
+        self.examples = 0
+        self.opposite = 0.0  # sum of mean rates of the opposite population in Hz
         neurons = converted.neurons
         self._neurons = (
             None
@@ -47,22 +51,45 @@ class LayerStatistics:
         neurons = self.converted.neurons
         return self.converted.obj if neurons is None else neurons
 
-    def add(self, activity: Activity, wanted: np.ndarray | None) -> None:
+    @property
+    def targets(self) -> tuple[Node | Neurons, ...]:
+        """All that has to be watched: where there are two populations, their sum."""
+        opposite = self.converted.opposite
+        if opposite is None:
+            return (self.target,)
+        return self.target, opposite, self.converted.obj
+
+    def add(
+        self,
+        activities: Mapping[Node | Neurons, Activity],
+        wanted: np.ndarray | None,
+    ) -> None:
         """Take in a batch.
 
         Parameters
         ----------
-        activity : Activity
-            Of ``target``.
+        activities : mapping of Node or Neurons to Activity
+            Of all ``targets``.
         wanted : ndarray, shape (examples, elements), or None
             Activations of the Keras model.
         """
+        activity = activities[self.target]
         mean = activity.mean
         if self._neurons is not None:
             self._neurons.add(activity, wanted)
             mean = mean / self._neurons.channel_scale
+        opposite = self.converted.opposite
+        if opposite is not None and self._neurons is not None:
+            mean = activities[self.converted.obj].mean
+            size = activities[opposite].size / activity.steps / self._neurons.amplitude
+            self.opposite += float(size.mean()) * len(size)
+            self.examples += len(size)
         if wanted is not None:
             self.squares += ((mean - wanted) ** 2).sum(), (wanted**2).sum()
+
+    def opposite_rate(self) -> float:
+        """Return the mean rate of the opposite population in Hz."""
+        return self.opposite / max(self.examples, 1)
 
     @property
     def error(self) -> float | None:

@@ -15,6 +15,7 @@ import nengo
 import numpy as np
 
 from ..calibration import Effect
+from ..calibration.reference import key_of
 from ..converter import Converter
 from ..graph import functional_of
 from ..records import Converted
@@ -24,7 +25,7 @@ from .examples import Examples
 from .layers import LayerStatistics
 from .paths import find_origin, follow, mean_delay
 from .records import LayerReport, Population, Raster, Report
-from .reference import make_reference
+from .reference import make_reference, names_of
 from .scoring import Scorer
 from .spikes import choose_raster
 from .watch import Watch
@@ -78,15 +79,15 @@ def measure(
         Of initial voltages and noise, if the network has no seed.
     """
     converter = network.converter
-    reference = make_reference(converter)
+    reference, names = make_reference(converter), names_of(converter.calls)
     statistics = [
-        LayerStatistics(call, dt, n_steps, call.label in reference)
+        LayerStatistics(call, dt, n_steps, key_of(call) in reference)
         for call in converter.calls
         if call.incoming
     ]
     shape = tuple(functional_of(converter.model).outputs[0].shape[1:])
     scorer = Scorer(examples, n_steps, network.final, shape, network.start)
-    targets = list(dict.fromkeys(s.target for s in statistics))
+    targets = list(dict.fromkeys(t for s in statistics for t in s.targets))
     flat = [array.reshape(len(array), -1) for array in examples.inputs]
     with (
         closing(Watch(network.net, targets, dt, n_steps, len(examples), seed)) as watch,
@@ -100,35 +101,29 @@ def measure(
                 watch, network, statistics, arrays, keep=start == 0
             )
             for one in statistics:
-                label = one.converted.label
-                one.add(activities[one.target], wanted.get(label))
+                one.add(activities, wanted.get(key_of(one.converted)))
             scorer.add(outputs, start)
             if start == 0:
                 rasters = tuple(
-                    choose_raster(s.converted.label, spikes[s.target])
+                    choose_raster(names[key_of(s.converted)], spikes[s.target])
                     for s in statistics
                     if s.target in spikes
                 )
         starts = {
-            s.converted.label: watch.voltages(s.converted.neurons)
+            key_of(s.converted): watch.voltages(s.converted.neurons)
             for s in statistics
             if s.converted.neurons is not None
         }
     populations = {
-        s.converted.label: s.population(starts.get(s.converted.label))
+        key: s.population(starts.get(key))
         for s in statistics
+        for key in [key_of(s.converted)]
     }
-    layers = _layers(converter, statistics, populations)
+    layers = _layers(converter, names, statistics, populations)
     energy = estimate_cost(
         converter,
         network.net,
-        {
-            s.converted.neurons.ensemble: found.rates.mean
-            for s in statistics
-            if s.converted.neurons is not None
-            and (found := populations[s.converted.label]) is not None
-            and found.spiking
-        },
+        _rates(statistics, populations),
         dt,
         n_steps,
     )
@@ -158,6 +153,22 @@ def measure(
     )
 
 
+def _rates(
+    statistics: list[LayerStatistics], populations: dict[str, Population | None]
+) -> dict[nengo.Ensemble, float]:
+    """Return the mean firing rates in Hz of populations that spike."""
+    rates: dict[nengo.Ensemble, float] = {}
+    for one in statistics:
+        neurons, opposite = one.converted.neurons, one.converted.opposite
+        found = populations[key_of(one.converted)]
+        if neurons is None or found is None or not found.spiking:
+            continue
+        rates[neurons.ensemble] = found.rates.mean
+        if opposite is not None:
+            rates[opposite.ensemble] = one.opposite_rate()
+    return rates
+
+
 def _kind(call: Converted) -> str:
     return type(call.layer).__name__
 
@@ -173,12 +184,12 @@ def _watch_reference(reference: dict[str, Any], batch: int, seed: int) -> Watch:
 def _activations(
     watch: Watch, reference: dict[str, Any], arrays: list[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return the activations of the Keras model for a batch, by label."""
+    """Return the activations of the Keras model for a batch, by key."""
     converter, _ = next(iter(reference.values()))
     batches = list(watch.run(_by_node(converter, arrays)))
     return {
-        label: np.concatenate([seen[call.obj][:, 0] for seen in batches])
-        for label, (_, call) in reference.items()
+        key: np.concatenate([seen[call.obj][:, 0] for seen in batches])
+        for key, (_, call) in reference.items()
     }
 
 
@@ -203,7 +214,8 @@ def _run(
         Of the first example, if they are to be kept.
     """
     count = len(arrays[0])
-    activities = {s.target: Activity(count, s.target.size_out) for s in statistics}
+    targets = dict.fromkeys(t for s in statistics for t in s.targets)
+    activities = {target: Activity(count, target.size_out) for target in targets}
     spiking = [
         s.target
         for s in statistics
@@ -226,25 +238,27 @@ def _run(
 
 def _layers(
     converter: Converter,
+    names: dict[str, str],
     statistics: list[LayerStatistics],
     populations: dict[str, Population | None],
 ) -> tuple[LayerReport, ...]:
-    errors = {s.converted.label: s.error for s in statistics}
+    errors = {key_of(s.converted): s.error for s in statistics}
     arriving = follow(converter.calls, errors)
     ends = {probe.target for probe in converter.outputs.values()}
     return tuple(
         LayerReport(
-            label=call.label,
+            label=names[key],
             kind=_kind(call),
             shape=tuple(map(int, call.shape)),
             native=call.native,
             folded=tuple(layer.name for layer in call.call.folded),
             last=call.obj in ends,
-            spikes_in=arriving[call.label].spikes,
-            delay=arriving[call.label].delay,
-            error=errors[call.label],
-            inherited=arriving[call.label].error,
-            population=populations[call.label],
+            spikes_in=arriving[key].spikes,
+            delay=arriving[key].delay,
+            error=errors[key],
+            inherited=arriving[key].error,
+            population=populations[key],
         )
         for call in (s.converted for s in statistics)
+        for key in [key_of(call)]
     )

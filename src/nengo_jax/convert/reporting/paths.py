@@ -9,6 +9,7 @@ import numpy as np
 from nengo.ensemble import Neurons
 from nengo.synapses import LinearFilter
 
+from ..calibration.reference import key_of
 from ..records import Converted, Value
 
 _JUMP = 1.5  # times what the inputs have
@@ -44,7 +45,7 @@ def follow(
     calls : list of Converted
         Each after those that it depends on.
     errors : dict of str to float or None
-        Relative errors of the outputs, by label.
+        Relative errors of the outputs, by key of the call.
     """
     known: dict[Value, Path] = {}
     arriving = {}
@@ -58,8 +59,8 @@ def follow(
             any(path.spikes for path in inputs) and not filtered,
             max((path.error for path in inputs), default=0.0),
         )
-        arriving[call.label] = arrives
-        error = errors.get(call.label)
+        arriving[key_of(call)] = arrives
+        error = errors.get(key_of(call))
         gives = Path(
             arrives.delay + _slowest(own),
             arrives.spikes

@@ -9,8 +9,11 @@ activations that are left away, as a softmax that is applied to what is read out
 from __future__ import annotations
 
 import warnings
+from collections import Counter
+from collections.abc import Sequence
 
 from ..activations import LINEAR
+from ..calibration.reference import key_of
 from ..converter import Converter
 from ..records import Converted
 
@@ -21,7 +24,7 @@ def make_reference(converter: Converter) -> dict[str, tuple[Converter, Converted
     Returns
     -------
     dict of str to tuple of Converter and Converted
-        By label of the calls. Calls that are split otherwise, as a normalisation that
+        By key of the calls. Calls that are split otherwise, as a normalisation that
         is part of a layer in one and not in the other, are left out.
     """
     options = converter.options
@@ -34,9 +37,22 @@ def make_reference(converter: Converter) -> dict[str, tuple[Converter, Converted
             split_shared_weights=options.split_shared_weights,
             swap_activations=left_away,
         )
-    folded = {call.label: call.call.folded for call in converter.calls}
+    folded = {key_of(call): call.call.folded for call in converter.calls}
     return {
-        call.label: (exact, call)
+        key_of(call): (exact, call)
         for call in exact.calls
-        if folded.get(call.label) == call.call.folded
+        if folded.get(key_of(call)) == call.call.folded
+    }
+
+
+def names_of(calls: Sequence[Converted]) -> dict[str, str]:
+    """Return what a report calls each call, by key.
+
+    That is its label; where models inside the model have layers of the same name, also
+    the names of these models.
+    """
+    count = Counter(call.label for call in calls)
+    return {
+        key_of(call): call.label if count[call.label] == 1 else key_of(call)
+        for call in calls
     }

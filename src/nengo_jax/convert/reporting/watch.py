@@ -99,7 +99,7 @@ class Watch:
         pieces = present(
             self.sim,
             list(inputs),
-            list(inputs.values()),
+            [array[:, None] for array in inputs.values()],
             list(watched.values()),
             self.n_steps,
             steps=self.chunk,
