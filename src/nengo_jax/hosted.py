@@ -19,6 +19,7 @@ from .compiler import Compiled, Sampler
 from .runtime.host import Call
 
 _SEEDS = 2**32
+_INTERRUPTED = re.compile(r"^KeyboardInterrupt\b", re.MULTILINE)
 _RAISED = re.compile(r"^(?:nengo\.exceptions\.)?SimulationError: ", re.MULTILINE)
 
 
@@ -163,12 +164,15 @@ class Hosted:
 
 
 def plain_error(error: BaseException) -> BaseException:
-    """Return the SimulationError that a callback out of a compiled loop raised.
+    """Return what a callback out of a compiled loop raised.
 
-    JAX gives back a traceback as text. Other errors are returned as they are.
+    JAX gives back a traceback as text, in which a SimulationError or KeyboardInterrupt
+    is known. Other errors are returned as they are.
     """
     if not isinstance(error, JaxRuntimeError):
         return error
     message = str(error)
     found = _RAISED.search(message)
-    return error if found is None else SimulationError(message[found.end() :].strip())
+    if found is not None:
+        return SimulationError(message[found.end() :].strip())
+    return KeyboardInterrupt() if _INTERRUPTED.search(message) else error

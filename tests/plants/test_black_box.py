@@ -1,5 +1,7 @@
 """Python functions and MuJoCo models as plants; derivatives by differences."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,6 +51,27 @@ def test_values_and_derivatives(plant):
         found = jax.jacobian(plant.step, argument)(state, action)
         expected = jax.jacobian(swing_jax, argument)(state, action)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_double_precision_where_it_is_off(plant):
+    """As in the threads in which JAX calls Python."""
+    with jax.enable_x64(True):
+        states, actions = jnp.array([[0.3, 1.0], [1 / 3, 0]]), jnp.array([[0.7], [0.1]])
+        values = jax.jit(jax.vmap(plant.step)).lower(states, actions).compile()
+        slopes = jax.jit(jax.vmap(jax.jacobian(plant.step))).lower(states, actions)
+        slopes = slopes.compile()
+        exact = jax.vmap(jax.jacobian(swing_jax))(states, actions)
+    found = np.asarray(values(states, actions))
+    np.testing.assert_array_equal(found, swing(np.asarray(states), np.asarray(actions)))
+    np.testing.assert_allclose(np.asarray(slopes(states, actions)), exact, rtol=1e-8)
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_no_second_derivatives(plant, double):
+    with jax.enable_x64(double):
+        state = plant.reset(None)
+        with pytest.raises(SimulationError, match=r"'swing' .* first derivatives only"):
+            jax.hessian(lambda state: plant.step(state, state[:1])[0])(state)
 
 
 def test_one_call_for_a_batch():
@@ -108,12 +131,46 @@ def test_error_of_the_derivative():
         (lambda s, a: s[:, :1], [0, 0], r"shape \(2, 1\) for states of shape \(2, 2\)"),
         (lambda s, a: s * np.nan, [0, 0], "returned .*nan.* for the state"),
         (lambda s, a: 1 / 0, [0, 0], "ZeroDivisionError"),
+        (lambda s, a: s + 1j, [0, 0], "no real numbers, but complex128"),
+        (lambda s, a: s.astype(str), [0, 0], "no real numbers, but <U32"),
+        (3, [0, 0], "'int' object is not callable"),
         (swing, [0, 0, 0], "2 observations, but starts with shape"),
+        (swing, [0, np.nan], "which is not finite"),
+        (swing, ["0", "0"], r"must start with real numbers \(got \['0', '0'\]\)"),
+        (swing, [0, 1j], "must start with real numbers"),
     ],
 )
 def test_functions_that_are_no_plants(step, start, match):
     with pytest.raises(ValidationError, match=match):
         plants.black_box(step, actions=1, observations=2, start=start, dt=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"actions": "force"}, r"actions: Must be a tuple of names, .*'force'\)"),
+        ({"actions": 1.5}, "actions: Must be a tuple of names"),
+        ({"actions": -1}, "actions: Must be a whole number, at least 0"),
+        ({"observations": (1, 2)}, "observations: Must be a tuple of names"),
+        ({"observations": 0, "start": []}, "observations: .* at least 1"),
+        ({"observations": (), "start": []}, "number of observations: .* at least 1"),
+        ({"epsilon": "a"}, "epsilon: Must be a number, larger than 0"),
+        ({"epsilon": np.nan}, "epsilon"),
+        ({"dt": "x"}, r"must take a positive time \(got 'x' s\)"),
+    ],
+)
+def test_arguments_that_do_not_fit(changes, match):
+    given = {"actions": 1, "observations": 2, "start": [0, 0], "dt": 0.1} | changes
+    with pytest.raises(ValidationError, match=match):
+        plants.black_box(swing, **given)
+
+
+def test_numbers_of_numpy_say_how_many():
+    one, two = np.array([1, 2])
+    plant = plants.black_box(
+        swing, actions=one, observations=two, start=[0, 0], dt=np.float32(0.1)
+    )
+    assert (plant.actions, plant.observations) == (("u0",), ("x0", "x1"))
 
 
 def test_nan_on_the_way_names_the_plant():
@@ -154,6 +211,19 @@ def test_mujoco():
     assert slope[1, 0] == pytest.approx(0.01 * 3, rel=0.05)
 
 
+def test_mujoco_in_several_threads():
+    """They take turns with what MuJoCo computes in."""
+    plant = plants.mujoco_plant(XML)
+    rng = np.random.RandomState(0)
+    states = rng.uniform(-1, 1, (4, 2000, 2)).astype("float32")
+    actions = rng.uniform(-1, 1, (4, 2000, 1)).astype("float32")
+    step = jax.vmap(plant.step)
+    expected = [np.asarray(step(*given)) for given in zip(states, actions, strict=True)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(step, states, actions))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_mujoco_models_that_cannot_be_read(tmp_path):
     with pytest.raises(ValidationError, match="cannot read"):
         plants.mujoco_plant("<mujoco><nonsense/></mujoco>")
@@ -161,3 +231,7 @@ def test_mujoco_models_that_cannot_be_read(tmp_path):
         plants.mujoco_plant(tmp_path / "missing.xml")
     with pytest.raises(ValidationError, match="no actuators"):
         plants.mujoco_plant("<mujoco><worldbody/></mujoco>")
+    fixed = "<worldbody><body><geom size='.1'/><site name='s'/></body></worldbody>"
+    motor = "<actuator><motor site='s'/></actuator>"
+    with pytest.raises(ValidationError, match="no joints"):
+        plants.mujoco_plant(f"<mujoco>{fixed}{motor}</mujoco>")

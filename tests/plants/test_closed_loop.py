@@ -177,7 +177,7 @@ def test_cost_is_the_equation():
     target = np.random.RandomState(0).normal(size=outcomes.shape)
     final, along, control = np.array([1, 2, 3, 4]), np.array([5, 6, 7, 8]), 0.3
     found = plants.quadratic_cost(
-        trajectory, jnp.asarray(target), final=final, along=along, control=control
+        trajectory, target.tolist(), final=final, along=along, control=control
     )
     squares = (outcomes - target) ** 2
     expected = np.sum(final * squares[-1]) + np.sum(along * squares) / STEPS
@@ -212,6 +212,15 @@ def test_wrong_shapes_are_named():
         wrong = {**options, name: jnp.zeros((STEPS + 1, 4))}
         with pytest.raises(ValidationError, match=rf"{name}: Must have shape \(12, "):
             plants.roll_out(ARM, control, jnp.zeros(3), start(), STEPS, **wrong)
+    wide = jnp.zeros((STEPS, 5))
+    with pytest.raises(ValidationError, match=r"held: .* \(12, 4\) \(got \(12, 5\)\)"):
+        plants.roll_out(ARM, control, jnp.zeros(3), start(), STEPS, held=wide)
+    for steps in (2.5, 0):
+        with pytest.raises(ValidationError, match="steps: Must be a whole number"):
+            plants.run(ARM, lambda seen: seen[:2], start(), steps)
+    match = r"action of `control`: Must have shape \(2,\) \(got \(3,\)\)"
+    with pytest.raises(ValidationError, match=match):
+        plants.run(ARM, lambda seen: seen[:3], start(), STEPS)
     with pytest.raises(ValidationError, match=r"shape \(4,\) of an observation"):
         plants.quadratic_cost(loop(WEIGHTS), jnp.zeros((STEPS, 2)))
     with pytest.raises(ValidationError, match="updates"):

@@ -62,8 +62,30 @@ def test_spaces_that_do_not_fit():
     with nengo.Network():
         with pytest.raises(ValidationError, match="observations must be a Box"):
             plants.gymnasium_node(Odd)
-        with pytest.raises(ValidationError, match="actions must be a Box or Discrete"):
+        with pytest.raises(
+            ValidationError, match=r"Box or Discrete.*`act` and `size_in"
+        ):
             plants.gymnasium_node(Mixed)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "match"),
+    [
+        (gymnasium.Env(), {}, "make: Must be a name or a function, .* environment of"),
+        (lambda: 3, {}, r"make: <lambda>: Must make a gymnasium.Env \(got 3\)"),
+        ("CartPole-v1", {"act": 3}, r"act: Must be a function \(got 3\)"),
+        ("CartPole-v1", {"size_in": 3}, "size_in: Is the size of the input of `act`"),
+        (
+            "CartPole-v1",
+            {"act": int, "size_in": 1.5},
+            "size_in: Must be a whole number",
+        ),
+        ("CartPole-v1", {"every": 0}, "every: Must be a whole number"),
+    ],
+)
+def test_arguments_that_do_not_fit(make, options, match):
+    with nengo.Network(), pytest.raises(ValidationError, match=match):
+        plants.gymnasium_node(make, **options)
 
 
 class Recorder(gymnasium.Env):
@@ -190,11 +212,15 @@ class Broken(Recorder):
         seen, *rest = super().step(action)
         if self.steps < 3:
             return seen, *rest
+        if self.breaks == "pays nothing":
+            return seen, None, False, False, {}
         if self.breaks == "raises":
             raise KeyError("motor")
         if self.breaks == "ends":  # it cannot be reset without a seed
             return seen, 0.0, True, False, {}
-        after = {"nan": [np.nan, 0.0], "long": [0.0, 1.0, 2.0]}[self.breaks]
+        after = {"nan": [np.nan, 0.0], "long": [0.0, 1.0, 2.0], "text": ["a", "b"]}[
+            self.breaks
+        ]
         return np.array(after), *rest
 
 
@@ -205,6 +231,8 @@ class Broken(Recorder):
         ("ends", "Broken: the environment failed for the action .*TypeError: "),
         ("nan", "Broken: the environment returned the observation .*nan.*not all fin"),
         ("long", "Broken: .* 3 numbers as its observation, but .* space has 2"),
+        ("text", "Broken: .*'a', 'b'.* which are not numbers: ValueError: "),
+        ("pays nothing", "Broken: .* the reward None, which are not .*: TypeError: "),
     ],
 )
 def test_environments_that_break(breaks, match, monkeypatch):
@@ -215,6 +243,61 @@ def test_environments_that_break(breaks, match, monkeypatch):
         with pytest.raises(SimulationError, match=match):
             sim.run_steps(10)
         assert len(sim.data[probe]) == 2
+
+
+def test_environments_that_cannot_be_reset():
+    class Stuck(Recorder):
+        def reset(self, *, seed=None, options=None):
+            raise OSError("no motor")
+
+    with nengo.Network() as network:
+        plants.gymnasium_node(Stuck, seed=3)
+    match = "Stuck: the environment failed when it was reset with seed 3: OSError: no m"
+    with pytest.raises(SimulationError, match=match):
+        nengo_jax.Simulator(network, progress_bar=False)
+
+
+def test_actions_that_fail():
+    with nengo.Network() as network:
+        plants.gymnasium_node("CartPole-v1", act=lambda x: 1 / 0)
+    match = r"CartPole-v1: `act` failed for the input \[0. 0.\]: ZeroDivisionError"
+    sim = nengo_jax.Simulator(network, progress_bar=False)
+    with sim, pytest.raises(SimulationError, match=match):
+        sim.run_steps(1)
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "given", "expected"),
+    [
+        (gymnasium.spaces.Box(-2, 5, (2,), np.int64), {}, [1.9, -8.0], [2, -2]),
+        (
+            gymnasium.spaces.MultiDiscrete([2, 3]),
+            {"act": lambda x: np.round(x).astype(int), "size_in": 2},
+            [0.9, 2.0],
+            [1, 2],
+        ),
+    ],
+    ids=["whole numbers", "several discrete ones"],
+)
+def test_actions_that_are_whole_numbers(space, options, given, expected):
+    class Echo(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-9, 9, (2,))
+        action_space = space
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(2), {}
+
+        def step(self, action):
+            assert self.action_space.contains(action)
+            return action, 0.0, False, False, {}
+
+    with nengo.Network() as network:
+        node = plants.gymnasium_node(Echo, **options)
+        nengo.Connection(nengo.Node(given), node, synapse=None)
+        probe = nengo.Probe(node)
+    with nengo_jax.Simulator(network, progress_bar=False) as sim:
+        sim.run_steps(1)
+    np.testing.assert_array_equal(sim.data[probe][0, :2], expected)
 
 
 def test_another_action():

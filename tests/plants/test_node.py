@@ -1,6 +1,7 @@
 """Plants inside networks: as on their own, in batches, trained through."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -117,6 +118,29 @@ def _as_jax(box):
     )
 
 
+def test_two_black_boxes_in_double_precision():
+    """JAX calls them in threads of its own, in which double precision is off."""
+
+    def swing(states, actions):
+        return states + 0.001 * (actions - np.sin(states))
+
+    box = plants.black_box(swing, actions=1, observations=1, start=[0.3], dt=0.001)
+    network = make_network(box, dtype="float64")
+    with network:
+        other = plants.PlantNode(box, dtype="float64")
+        nengo.Connection(network.source, other, synapse=None)
+    actions = np.random.RandomState(0).normal(size=(40, STEPS, 1))
+    with nengo_jax.Simulator(
+        network, minibatch_size=40, dtype="float64", progress_bar=False
+    ) as sim:
+        sim.run_steps(STEPS, data={network.source: actions})
+        found = sim.data[network.p]
+    states = np.full((40, 1), 0.3)
+    for k in range(STEPS):
+        states = swing(states, actions[:, k])
+        np.testing.assert_allclose(found[:, k], states, rtol=1e-14)
+
+
 def test_steps_have_to_agree():
     network = make_network(plants.cart_pole(0.02))
     with pytest.raises(BuildError, match=r"0.001 s in the simulation and 0.02 s"):
@@ -136,6 +160,10 @@ def test_steps_have_to_agree():
         ({"reset": lambda key: 1 / 0}, "cannot be reset: ZeroDivisionError"),
         ({"reset": lambda key: jnp.array([jnp.nan, 0])}, "must be finite numbers"),
         ({"reset": lambda key: ()}, "must be finite numbers"),
+        ({"reset": lambda key: jnp.zeros(2, int)}, "but state is int32"),
+        ({"reset": lambda key: jnp.zeros(2, complex)}, "but state is complex64"),
+        ({"reset": lambda key: {"on": True}}, r"but state\['on'\] is bool"),
+        ({"reset": lambda key: (0.0, key)}, r"but state\[1\] is key.*WhiteNoise"),
     ],
 )
 def test_plants_that_are_not_what_they_say(changes, match):
@@ -149,6 +177,7 @@ def test_plants_that_are_not_what_they_say(changes, match):
     [
         ("CartPole-v1", {}, "Must be a Plant .*plants.gymnasium_node"),
         (plants.damped_mass(), {"start": np.zeros(3)}, r"has shape \(2,\), .* \(3,\)"),
+        (plants.damped_mass(), {"start": np.array([1j, 0])}, "start: .* is complex128"),
         (plants.damped_mass(), {"dtype": "int8"}, "Must be one of"),
     ],
 )
@@ -225,6 +254,41 @@ def test_plants_in_jax_that_burst_are_named(batch, dtype):
             sim.run_steps(20, data={network.source: pushes})
         with pytest.raises(SimulationError, match=match):
             sim.predict(pushes, n_steps=20, verbose=0)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_black_boxes_can_be_interrupted(training):
+    def step(states, actions):
+        if (states > 0.25).any():
+            raise KeyboardInterrupt
+        return states + 0.1 * actions
+
+    plant = plants.black_box(step, actions=1, observations=1, start=[0], dt=0.001)
+    network = broken_network(plant)
+    x = np.ones((1, 20, 1))
+    with nengo_jax.Simulator(network, minibatch_size=1, progress_bar=False) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        fit = partial(sim.fit, x, x, verbose=0)
+        run = partial(sim.run_steps, 20, data={network.source: x})
+        with pytest.raises(KeyboardInterrupt):
+            (fit if training else run)()
+
+
+def test_derivatives_and_batches_of_batches_pass_the_check():
+    """Of a network as in a run, whose plants look for what is not finite."""
+    network = make_network(rocket("rocket"))
+    run = nengo_jax.functional(network, training=False)
+    probe = next(iter(run.run(run.params, run.state, {}, 2)[1]))
+    pushes = jnp.full((2, 3, 2, 1), 0.5)
+
+    def last(push):
+        return run.run(run.params, run.state, {"Node0": push})[1][probe][-1, 0]
+
+    values, slopes = jax.vmap(jax.vmap(jax.value_and_grad(last)))(pushes)
+    np.testing.assert_allclose(values, 0.1, rtol=1e-6)
+    np.testing.assert_allclose(slopes, np.full(pushes.shape, 0.1), rtol=1e-6)
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"'rocket' returned .*nan"):
+        jax.block_until_ready(jax.vmap(jax.vmap(last))(10 * pushes))
 
 
 def rocket(name):

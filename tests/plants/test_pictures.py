@@ -83,6 +83,9 @@ def test_what_cannot_be_drawn():
     states = trajectory(plant)
     with pytest.raises(ValidationError, match=r"no points to draw.*replace"):
         plants.draw(replace(plant, points=None), states)
+    for wrong in (jnp.zeros(2), jnp.zeros((0, 2)), jnp.zeros((5, 3)), (states,)):
+        with pytest.raises(ValidationError, match=r"states: .* has shape \(2,\)"):
+            plants.draw(plant, wrong, Figure().subplots())
     with pytest.raises(ValidationError, match="count"):
         plants.draw(plant, states, Figure().subplots(), count=0)
     with pytest.raises(ValidationError, match="speed"):

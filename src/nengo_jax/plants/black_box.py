@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -17,8 +18,10 @@ import numpy as np
 from jax import Array
 from nengo.exceptions import SimulationError, ValidationError
 
+from ..optimizers.checks import check_count, check_range
+from ..runtime.exact import call_exactly
 from .limits import KEEP_FINITE
-from .plant import Plant
+from .plant import Plant, check_names
 
 Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -54,7 +57,8 @@ def black_box(
     Raises
     ------
     ValidationError
-        If the function raises, or does not return finite states of the right shape.
+        If an argument does not fit, or if the function raises or does not return
+        finite states of the right shape.
     SimulationError
         If it does so later, in a simulation. Where JAX alone runs the plant, the same
         message stands at the end of a JaxRuntimeError.
@@ -81,8 +85,16 @@ def black_box(
     [[9.999999747378752e-05], [0.009999999776482582]]
     """
     label = name or _name_of(step)
-    action_names, state_names = _names("u", actions), _names("x", observations)
-    first = np.asarray(start, np.float64)
+    action_names = _names("actions", "u", actions, 0)
+    state_names = _names("observations", "x", observations, 1)
+    check_range("epsilon", epsilon, 0, open_below=True)
+    try:
+        first = _doubles(start)
+    except (TypeError, ValueError) as error:
+        raise ValidationError(
+            f"The plant {label!r} must start with real numbers (got {start!r})",
+            attr="start",
+        ) from error
     if first.shape != (len(state_names),):
         raise ValidationError(
             f"The plant {label!r} has {len(state_names)} observations, but starts with "
@@ -94,39 +106,31 @@ def black_box(
             f"The plant {label!r} starts with {first}, which is not finite",
             attr="start",
         )
-    if not epsilon > 0:
-        raise ValidationError(f"Must be positive (got {epsilon!r})", attr="epsilon")
     call = partial(_call, step, label)
     _try(call, first, len(action_names))
 
-    def host(states: Any, inputs: Any) -> np.ndarray:
-        return call(states, inputs).astype(states.dtype)
-
-    def host_jacobian(states: Any, inputs: Any) -> np.ndarray:
-        return differences(call, states, inputs, epsilon).astype(states.dtype)
+    jacobians = partial(differences, call, epsilon=epsilon)
 
     @jax.custom_jvp
     def advance(state: Array, action: Array) -> Array:
-        return jax.pure_callback(
-            host,
-            jax.ShapeDtypeStruct(state.shape, state.dtype),
-            state,
-            action,
-            vmap_method="broadcast_all",
+        return _on_host(call, state.shape, state, action)
+
+    @jax.custom_jvp
+    def slopes(state: Array, action: Array) -> Array:
+        size = state.shape[0] + action.shape[0]
+        return _on_host(jacobians, (state.shape[0], size), state, action)
+
+    @slopes.defjvp
+    def refuse(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+        raise SimulationError(
+            f"The plant {label!r} calls Python, so it has first derivatives only"
         )
 
     @advance.defjvp
     def advance_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
         state, action = primals
-        size = state.shape[0] + action.shape[0]
-        jacobian = jax.pure_callback(
-            host_jacobian,
-            jax.ShapeDtypeStruct((state.shape[0], size), state.dtype),
-            state,
-            action,
-            vmap_method="broadcast_all",
-        )
-        return advance(state, action), jacobian @ jnp.concatenate(tangents)
+        tangent = slopes(state, action) @ jnp.concatenate(tangents)
+        return advance(state, action), tangent
 
     return Plant(
         name=label,
@@ -136,6 +140,14 @@ def black_box(
         reset=lambda key: jnp.asarray(first),
         step=advance,
         observe=jnp.asarray,
+    )
+
+
+def _on_host(call: Step, shape: tuple[int, ...], state: Array, action: Array) -> Array:
+    """Call Python, once for all examples of a batch; it returns an array for each."""
+    result = jax.ShapeDtypeStruct(shape, state.dtype)
+    return call_exactly(
+        jax.pure_callback, call, result, state, action, vmap_method="broadcast_all"
     )
 
 
@@ -183,6 +195,7 @@ def derivative_error(
     float
         The largest error, as a part of the largest derivative.
     """
+    check_range("epsilon", epsilon, 0, open_below=True)
     call = partial(_call, step, _name_of(step))
     coarse = differences(call, states, actions, epsilon)
     fine = differences(call, states, actions, epsilon / 2)
@@ -195,7 +208,7 @@ def _call(step: Step, label: str, states: Any, actions: Any) -> np.ndarray:
     flat = np.asarray(states, np.float64).reshape(-1, shape[-1])
     inputs = np.asarray(actions, np.float64).reshape(len(flat), -1)
     try:  # with copies, as the function may write to its arguments
-        after = np.asarray(step(flat.copy(), inputs.copy()), np.float64)
+        after = _doubles(step(flat.copy(), inputs.copy()))
     except Exception as error:  # the function is the user's, and raises what it likes
         raise SimulationError(
             f"The plant {label!r} failed for {len(flat)} states, the first one "
@@ -227,7 +240,23 @@ def _name_of(step: Step) -> str:
     return getattr(step, "__name__", type(step).__name__)
 
 
-def _names(letter: str, given: int | Sequence[str]) -> tuple[str, ...]:
-    if isinstance(given, int):
-        return tuple(f"{letter}{number}" for number in range(given))
-    return tuple(given)
+def _names(
+    attr: str, letter: str, given: int | Sequence[str], least: int
+) -> tuple[str, ...]:
+    if not isinstance(given, (int, Integral)):
+        check_names(attr, given)
+        check_count(f"number of {attr}", len(given), least)
+        return tuple(given)
+    check_count(attr, given, least)
+    return tuple(f"{letter}{number}" for number in range(given))
+
+
+def _doubles(values: Any) -> np.ndarray:
+    """Return real numbers; others raise TypeError or ValueError.
+
+    NumPy would drop an imaginary part, and read text.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "cUS":
+        raise TypeError(f"these are no real numbers, but {array.dtype}")
+    return np.asarray(array, np.float64)

@@ -84,7 +84,8 @@ def roll_out(
     Raises
     ------
     ValidationError
-        If something has another number of steps.
+        If ``steps`` is no positive whole number, something has another number of
+        steps, or what is held or done has another shape than the plant says.
 
     Examples
     --------
@@ -107,14 +108,17 @@ def roll_out(
     >>> bool(slope < held_slope)  # what moves on is pushed less
     True
     """
+    check_count("steps", steps, 1)
     _check_steps("given", given, steps)
-    _check_steps("held", held, steps)
+    if held is not None:
+        _check_shape("held", held, (steps, plant.observation_size))
 
     def step(carry: tuple[State, Any], now: tuple[Any, Array | None]) -> tuple:
         state, memory = carry
         given, seen = now
         seen = plant.observe(state) if seen is None else seen
         memory, action = control(memory, seen, given)
+        _check_shape("action of `control`", action, (plant.action_size,))
         after = plant.step(state, action)
         return (after, memory), (state, seen, action, plant.observe(after))
 
@@ -224,6 +228,13 @@ def hold(method: Method, record: Callable[[Any, Any], Any], updates: int) -> Met
         return params, HoldState(inner, held, state.updates + 1), report
 
     return Method(init, update)
+
+
+def _check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:
+    if jnp.shape(value) != shape:
+        raise ValidationError(
+            f"Must have shape {shape} (got {jnp.shape(value)})", attr=name
+        )
 
 
 def _check_steps(name: str, values: Any, steps: int) -> None:

@@ -22,7 +22,7 @@ from .closed_loop import Trajectory
 
 def quadratic_cost(
     trajectory: Trajectory,
-    target: Array,
+    target: ArrayLike,
     *,
     final: ArrayLike = 1.0,
     along: ArrayLike = 0.0,
@@ -33,7 +33,7 @@ def quadratic_cost(
     Parameters
     ----------
     trajectory : Trajectory
-    target : Array, shape (observations,) or (steps, observations)
+    target : array, shape (observations,) or (steps, observations)
         For all steps, or for each of them. What is NaN does not count.
     final : float or array, shape (observations,)
         a: weights of what is observed at the end.
@@ -62,6 +62,7 @@ def quadratic_cost(
     ()
     """
     outcomes, actions = trajectory.outcomes, trajectory.actions
+    target = jnp.asarray(target, outcomes.dtype)
     if target.shape not in (outcomes.shape, outcomes.shape[1:]):
         raise ValidationError(
             f"Must have the shape {outcomes.shape[1:]} of an observation, or "

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,7 @@ def gymnasium_node(
     seed: int | None = None,
     act: Choose | None = None,
     every: int = 1,
+    size_in: int | None = None,
     label: str | None = None,
 ) -> nengo.Node:
     """Return a node that is an environment.
@@ -48,20 +50,26 @@ def gymnasium_node(
         the simulation, as for processes of Nengo.
     act : callable or None
         Turns the input, shape (size_in,), into an action. None: for a discrete space
-        the number of the largest element; for others the input, clipped to the space.
+        the number of the largest element; for a Box the input, clipped to the space,
+        and rounded if the space is one of whole numbers.
     every : int
         Steps of the simulation in each step of the environment; the output is held in
         between.
+    size_in : int or None
+        Size of the input of ``act``. None: as without it. Spaces other than Box and
+        Discrete need both.
     label : str or None
 
     Raises
     ------
     ValidationError
-        If observations are no arrays of numbers, actions neither arrays nor discrete,
-        or ``every`` is no positive whole number.
+        If ``make`` does not make an environment, its observations are no arrays of
+        numbers, its actions neither arrays nor discrete, or another argument does not
+        fit.
     SimulationError
-        In a run, if the environment raises, or returns something that is not finite or
-        has another shape than it says.
+        When a simulation starts or runs, if the environment or ``act`` raises, or what
+        is returned are no finite numbers or has another shape than the environment
+        says.
 
     Examples
     --------
@@ -77,7 +85,7 @@ def gymnasium_node(
     >>> int(sim.data[probe][:, -1].sum())  # it has fallen twice
     2
     """
-    process = Environment(make, seed, act, every)
+    process = Environment(make, seed, act, every, size_in)
     return nengo.Node(process, label=label or process.name)
 
 
@@ -94,12 +102,26 @@ class Environment(nengo.Process, PerExample):
         seed: int | None = None,
         act: Choose | None = None,
         every: int = 1,
+        size_in: int | None = None,
     ):
         check_count("every", every, 1)
+        if act is not None and not callable(act):
+            raise ValidationError(f"Must be a function (got {act!r})", attr="act")
+        if size_in is not None:
+            check_count("size_in", size_in, 1)
+        if size_in is not None and act is None:
+            raise ValidationError(
+                f"Is the size of the input of `act`, which is missing (got {size_in})",
+                attr="size_in",
+            )
         environment = _made(make)
         sees, acts = environment.observation_space, environment.action_space
         environment.close()
-        size_in, self._choose = _actions(acts, _name(make))
+        if act is not None and size_in is not None:
+            self._choose: Choose = act
+        else:
+            size_in, choose = _actions(acts, _name(make))
+            self._choose = choose if act is None else act
         size_out = _observations(sees, _name(make)) + 2
         super().__init__(default_size_in=size_in, default_size_out=size_out, seed=seed)
         self.make, self.act, self.every = make, act, every
@@ -127,22 +149,20 @@ class Environment(nengo.Process, PerExample):
         """Make an environment, and the function that moves it on."""
         own = None if self.seed is None else self.seed + self._element
         seed = int(rng.randint(_SEEDS)) if own is None else own % _SEEDS
-        choose = self._choose if self.act is None else self.act
-        return _Running(self, choose, seed, shape_out)
+        return _Running(self, seed, shape_out)
 
 
 class _Running:
     """One environment in one simulation."""
 
-    def __init__(
-        self, process: Environment, choose: Choose, seed: int, shape: tuple[int, ...]
-    ):
+    def __init__(self, process: Environment, seed: int, shape: tuple[int, ...]):
         self._name, self._every = process.name, process.every
-        self._choose, self._shape = choose, shape
+        self._choose, self._shape = process._choose, shape
         self._environment = _made(process.make)
         weakref.finalize(self, self._environment.close)
         self._count = 0
-        seen, _ = self._environment.reset(seed=seed)
+        with self._naming(f"the environment failed when it was reset with seed {seed}"):
+            seen, _ = self._environment.reset(seed=seed)
         self._shown = self._show(seen, 0.0, False)
 
     def __call__(self, t: float, x: np.ndarray) -> np.ndarray:
@@ -152,20 +172,24 @@ class _Running:
         return self._shown
 
     def _move(self, x: np.ndarray) -> np.ndarray:
-        action = self._choose(x)
-        try:
+        with self._naming(f"`act` failed for the input {x}"):
+            action = self._choose(x.copy())
+        with self._naming(
+            f"the environment failed for the action {action!r}, which comes from the "
+            f"input {x}"
+        ):
             seen, reward, ended, cut, _ = self._environment.step(action)
             if ended or cut:
                 seen, _ = self._environment.reset()
-        except Exception as error:  # environments raise what they like
-            raise SimulationError(
-                f"{self._name}: the environment failed for the action {action!r}, "
-                f"which comes from the input {x}: {type(error).__name__}: {error}"
-            ) from error
-        return self._show(seen, float(reward), bool(ended or cut))
+        return self._show(seen, reward, bool(ended or cut))
 
-    def _show(self, seen: Any, reward: float, ended: bool) -> np.ndarray:
-        shown = np.concatenate([np.ravel(seen), [reward, float(ended)]])
+    def _show(self, seen: Any, reward: Any, ended: bool) -> np.ndarray:
+        with self._naming(
+            f"the environment returned the observation {seen!r} and the reward "
+            f"{reward!r}, which are not numbers"
+        ):
+            numbers = np.asarray(seen, np.float64).ravel()
+            shown = np.array([*numbers, float(reward), float(ended)])
         if shown.shape != self._shape:
             raise SimulationError(
                 f"{self._name}: the environment returned {len(shown) - 2} numbers as "
@@ -178,11 +202,32 @@ class _Running:
             )
         return shown
 
+    @contextmanager
+    def _naming(self, what: str) -> Iterator[None]:
+        """Call what is the user's; an error says where, and what happened."""
+        try:
+            yield
+        except Exception as error:  # they raise what they like
+            raise SimulationError(
+                f"{self._name}: {what}: {type(error).__name__}: {error}"
+            ) from error
+
 
 def _made(make: str | Callable[[], Any]) -> Any:
     import gymnasium
 
-    return make() if callable(make) else gymnasium.make(make)
+    if not callable(make) and not isinstance(make, str):
+        raise ValidationError(
+            "Must be a name or a function, as each example of a batch gets an "
+            f"environment of its own (got {make!r})",
+            attr="make",
+        )
+    made = make() if callable(make) else gymnasium.make(make)
+    if not isinstance(made, gymnasium.Env):
+        raise ValidationError(
+            f"{_name(make)}: Must make a gymnasium.Env (got {made!r})", attr="make"
+        )
+    return made
 
 
 def _name(make: str | Callable[[], Any]) -> str:
@@ -210,7 +255,9 @@ def _actions(space: Any, name: str) -> tuple[int, Choose]:
     if isinstance(space, gymnasium.spaces.Box):
         return int(np.prod(space.shape)), partial(_clipped, space)
     raise ValidationError(
-        f"{name}: actions must be a Box or Discrete (got {space})", attr="make"
+        f"{name}: actions must be a Box or Discrete (got {space}). For others give "
+        "`act` and `size_in`",
+        attr="make",
     )
 
 
@@ -219,4 +266,6 @@ def _largest(space: Any, x: np.ndarray) -> int:
 
 
 def _clipped(space: Any, x: np.ndarray) -> np.ndarray:
-    return np.clip(x.reshape(space.shape), space.low, space.high).astype(space.dtype)
+    action = np.clip(x.reshape(space.shape), space.low, space.high)
+    whole = np.issubdtype(space.dtype, np.integer)
+    return (np.rint(action) if whole else action).astype(space.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def mujoco_plant(model: str | Path, *, epsilon: float = 1e-6) -> Plant:
     Raises
     ------
     ValidationError
-        If MuJoCo does not take the model, or it has no controls.
+        If MuJoCo does not take the model, or it has nothing to act with or to move.
     """
     import mujoco
 
@@ -46,20 +47,27 @@ def mujoco_plant(model: str | Path, *, epsilon: float = 1e-6) -> Plant:
         raise ValidationError(
             "The model has no actuators, so there is nothing to act with", attr="model"
         )
-    data = mujoco.MjData(made)
+    start = np.concatenate([made.qpos0, np.zeros(made.nv + made.na)])
+    if len(start) == 0:
+        raise ValidationError(
+            "The model has no joints, so there is nothing that moves", attr="model"
+        )
+    # JAX calls plants in several threads, and MuJoCo lets others run while it computes.
+    # A threading.local is of no use: it ends with each call out of a thread of JAX.
+    data, turn = mujoco.MjData(made), threading.Lock()
     cuts = np.cumsum([made.nq, made.nv, made.na])
 
     def step(states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         after = np.empty_like(states)
-        for row, (state, action) in enumerate(zip(states, actions, strict=True)):
-            mujoco.mj_resetData(made, data)
-            data.qpos[:], data.qvel[:], data.act[:] = np.split(state, cuts[:-1])
-            data.ctrl[:] = action
-            mujoco.mj_step(made, data)
-            after[row] = np.concatenate([data.qpos, data.qvel, data.act])
+        with turn:
+            for row, (state, action) in enumerate(zip(states, actions, strict=True)):
+                mujoco.mj_resetData(made, data)
+                data.qpos[:], data.qvel[:], data.act[:] = np.split(state, cuts[:-1])
+                data.ctrl[:] = action
+                mujoco.mj_step(made, data)
+                after[row] = np.concatenate([data.qpos, data.qvel, data.act])
         return after
 
-    start = np.concatenate([made.qpos0, np.zeros(made.nv + made.na)])
     return black_box(
         step,
         actions=[made.actuator(k).name or f"u{k}" for k in range(made.nu)],

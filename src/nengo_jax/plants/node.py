@@ -18,6 +18,7 @@ from nengo.params import Parameter
 
 from ..nodes import TensorNode
 from ..nodes.build import build_tensor_node
+from ..runtime.exact import call_exactly
 from .limits import KEEP_FINITE
 from .plant import Plant, State
 
@@ -32,11 +33,15 @@ class PlantNode(TensorNode):
     afterwards. Its state is part of the simulation: each example of a batch has its
     own, a reset starts it anew, and gradients flow through it, also around a loop.
 
+    All of the state must be floating-point numbers. Noise comes in as an action, for
+    instance from a node with ``nengo.processes.WhiteNoise``: so each example of a batch
+    has its own.
+
     Parameters
     ----------
     plant : Plant
     start : pytree of array or None
-        State at the beginning; None: ``plant.reset`` with ``seed``.
+        State at the beginning, of all examples; None: ``plant.reset`` with ``seed``.
     seed : int
     label : str or None
         None: the name of the plant.
@@ -112,6 +117,7 @@ def _first_state(plant: Plant, start: State, seed: int, dtype: str) -> State:
     """
     with _naming(plant, "cannot be reset"):
         own = plant.reset(jax.random.key(seed))
+    _check_kinds(plant, own, "plant", jnp.floating)
     first = own if start is None else start
     shapes = [jax.tree.map(np.shape, part) for part in (first, own)]
     if shapes[0] != shapes[1]:
@@ -120,6 +126,7 @@ def _first_state(plant: Plant, start: State, seed: int, dtype: str) -> State:
             f"starts with shape {shapes[0]}",
             attr="start",
         )
+    _check_kinds(plant, first, "start", jnp.floating, jnp.integer)
     first = jax.tree.map(lambda value: np.asarray(value, dtype), first)
     leaves = jax.tree.leaves(first)
     if not leaves or not all(np.isfinite(leaf).all() for leaf in leaves):
@@ -129,6 +136,21 @@ def _first_state(plant: Plant, start: State, seed: int, dtype: str) -> State:
             attr="start",
         )
     return first
+
+
+def _check_kinds(plant: Plant, state: State, attr: str, *kinds: Any) -> None:
+    """Check what a state consists of, as it is cast to one precision."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        # of random keys NumPy knows no arrays
+        dtype = leaf.dtype if isinstance(leaf, Array) else np.asarray(leaf).dtype
+        if not any(jnp.issubdtype(dtype, kind) for kind in kinds):
+            raise ValidationError(
+                f"All of the state of the plant {plant.name!r} must be floating-point "
+                f"numbers in a network, but state{jax.tree_util.keystr(path)} is "
+                f"{dtype}. For noise, have an action that adds it, and connect a node "
+                "with nengo.processes.WhiteNoise",
+                attr=attr,
+            )
 
 
 def check_plant(plant: Plant, state: State) -> None:
@@ -181,25 +203,31 @@ def _naming(plant: Plant, what: str) -> Iterator[None]:
 def _checked(plant: Plant, before: list[Array], actions: Array, after: list[Array]):
     """Return states if they are finite; otherwise raise an error that names the plant.
 
-    Python is called only then. Derivatives pass.
+    Python is called only then, or if there is a vmap around the batch. Derivatives
+    pass.
     """
 
-    def refuse(before: Any, actions: Any, after: Any) -> Any:
-        finite = [np.isfinite(part).all(axis=1) for part in after]
-        for row in np.flatnonzero(~np.all(finite, axis=0)):
-            old, new = (
-                np.concatenate([np.asarray(part[row]) for part in parts])
-                for parts in (before, after)
-            )
+    def refuse(before: Any, actions: np.ndarray, after: Any) -> Any:
+        old, new = (np.concatenate(parts, axis=-1) for parts in (before, after))
+        for place in np.argwhere(~np.isfinite(new).all(axis=-1)):
+            example = tuple(place)
             raise SimulationError(
-                f"The plant {plant.name!r} returned {new} for the state {old} and the "
-                f"action {np.asarray(actions[row])}. {KEEP_FINITE}"
+                f"The plant {plant.name!r} returned {new[example]} for the state "
+                f"{old[example]} and the action {actions[example]}. {KEEP_FINITE}"
             )
         return after
 
     def call(after: list[Array]) -> list[Array]:
         shapes = [jax.ShapeDtypeStruct(part.shape, part.dtype) for part in after]
-        return jax.pure_callback(refuse, shapes, before, actions, after)
+        return call_exactly(
+            jax.pure_callback,
+            refuse,
+            shapes,
+            before,
+            actions,
+            after,
+            vmap_method="broadcast_all",
+        )
 
     finite = jnp.all(jnp.stack([jnp.isfinite(part).all() for part in after]))
     return lax.cond(finite, lambda after: after, call, after)

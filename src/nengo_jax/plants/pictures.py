@@ -33,7 +33,8 @@ def draw(plant: Plant, states: State, axes: Any = None, count: int = 12) -> Any:
     Raises
     ------
     ValidationError
-        If the plant has no points, or there is no moment to show.
+        If the plant has no points, there is no moment to show, or the states are not
+        like those of the plant.
     """
     import matplotlib.pyplot as plt
 
@@ -71,7 +72,8 @@ def animate(plant: Plant, states: State, figure: Any = None, speed: float = 1.0)
     Raises
     ------
     ValidationError
-        If the plant has no points, or the speed is not positive.
+        If the plant has no points, the states are not like those of the plant, or the
+        speed is not positive.
     """
     import matplotlib.pyplot as plt
     from matplotlib.animation import FuncAnimation
@@ -109,5 +111,16 @@ def _lines(plant: Plant, states: State) -> np.ndarray:
             f"The plant {plant.name!r} has no points to draw. Say where they are with "
             "dataclasses.replace(plant, points=...)",
             attr="plant",
+        )
+    shapes = jax.tree.map(np.shape, states)
+    steps = next(iter(map(np.shape, jax.tree.leaves(states))), ())[:1]
+    own = plant.reset(jax.random.key(0))
+    wanted = jax.tree.map(lambda leaf: (*steps, *np.shape(leaf)), own)
+    if steps in ((), (0,)) or shapes != wanted:
+        one = jax.tree.map(np.shape, own)
+        raise ValidationError(
+            f"A state of the plant {plant.name!r} has shape {one}. Must be several of "
+            f"them, with steps in front (got {shapes})",
+            attr="states",
         )
     return np.asarray(jax.vmap(plant.points)(states))

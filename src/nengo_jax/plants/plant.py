@@ -7,8 +7,9 @@ any pytree of arrays, for one example; batches are made with ``jax.vmap``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 from jax import Array, lax
@@ -54,7 +55,9 @@ class Plant:
     failed: Callable[[State], Array] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.dt < math.inf:
+        check_names("actions", self.actions)
+        check_names("observations", self.observations)
+        if not isinstance(self.dt, Real) or not 0 < self.dt < math.inf:
             raise ValidationError(
                 f"A step of the plant {self.name!r} must take a positive time (got "
                 f"{self.dt!r} s)",
@@ -70,6 +73,21 @@ class Plant:
     def observation_size(self) -> int:
         """Number of elements of an observation."""
         return len(self.observations)
+
+
+def check_names(attr: str, names: Any) -> None:
+    """Check that there is a name for each action or observation.
+
+    Raises
+    ------
+    ValidationError
+    """
+    several = isinstance(names, Sequence) and not isinstance(names, str)
+    if not several or not all(isinstance(name, str) for name in names):
+        raise ValidationError(
+            f"Must be a tuple of names, such as ('force (N)',) (got {names!r})",
+            attr=attr,
+        )
 
 
 def repeat(plant: Plant, times: int) -> Plant:

@@ -17,13 +17,13 @@ from jax import Array, lax
 from jax.experimental import io_callback
 
 from ..core import Access, Block, Group, Program, Role
+from .exact import call_exactly
 from .host import split_results
 from .whole_batch import call_with_batch
 
 # A block that holds the number of the step, and that of the example, which gives it a
 # batch axis: so all examples are called even if nothing else differs between them.
 CALLED = "<called>"
-_BITS = np.dtype(np.uint32)
 _PLACE = Block(CALLED, Role.INPUT, 2, np.dtype(np.int32))
 
 Python = Callable[[Group, int, int, Sequence[np.ndarray]], np.ndarray]
@@ -66,20 +66,14 @@ def _with_callback(program: Program, group: Group, python: Python) -> Group:
         np.dtype(np.float32)
     }
 
-    kinds = [program.blocks[access.block].dtype for access in group.reads]
-
-    def on_host(*operands: Array) -> np.ndarray:
-        *values, place = (np.asarray(value) for value in operands)
-        values = [v.view(kind) for v, kind in zip(values, kinds, strict=True)]
+    def on_host(*operands: np.ndarray) -> np.ndarray:
+        *values, place = operands
         results = python(group, int(place[0, 0]), len(place), values)
-        return results.astype(dtype).reshape(len(place), size).view(_BITS)
+        return results.reshape(len(place), size)
 
     def whole(weights: object, shared: object, own: Sequence[Array]) -> list[Array]:
-        shape = (len(own[-1]), size * (dtype.itemsize // _BITS.itemsize))
-        operands = [*map(_as_bits, own[:-1]), own[-1]]
-        bits = jax.ShapeDtypeStruct(shape, _BITS)
-        bits = io_callback(on_host, bits, *operands, ordered=True)
-        return [_from_bits(bits, dtype)]
+        results = jax.ShapeDtypeStruct((len(own[-1]), size), dtype)
+        return [call_exactly(io_callback, on_host, results, *own, ordered=True)]
 
     def run(*reads: Array) -> tuple[Array, ...]:
         own = [lax.stop_gradient(value) for value in reads]
@@ -88,16 +82,3 @@ def _with_callback(program: Program, group: Group, python: Python) -> Group:
 
     reads = (*group.reads, Access(CALLED, (2,)))
     return replace(group, reads=reads, run=run, calls=())
-
-
-def _as_bits(value: Array) -> Array:
-    """Keep double precision: a callback may run in a thread that would round it."""
-    if value.dtype != jnp.float64:
-        return value
-    return lax.bitcast_convert_type(value, _BITS).reshape(*value.shape[:-1], -1)
-
-
-def _from_bits(bits: Array, dtype: np.dtype) -> Array:
-    if dtype == jnp.float64:
-        bits = bits.reshape(*bits.shape[:-1], -1, 2)
-    return lax.bitcast_convert_type(bits, dtype)
