@@ -205,3 +205,20 @@ def test_probes_of_weights_keep_their_shape():
     assert outputs["w"].shape == (4, 2, 5)
     _, outputs = net.step(net.params, net.state, {})
     assert outputs["w"].shape == (2, 5)
+
+
+@pytest.mark.parametrize("steps", [-1, 2.5, "3"])
+def test_steps_that_are_no_number_of_steps(steps):
+    with nengo.Network() as network:
+        nengo.Probe(nengo.Node([1.0], label="a"))
+    net = nengo_jax.functional(network)
+    with pytest.raises(ValidationError, match="whole number, at least 0"):
+        net.run(net.params, net.state, {}, steps)
+
+
+def test_steps_that_jax_traces():
+    with nengo.Network() as network:
+        nengo.Probe(nengo.Node([1.0], label="a"))
+    net = nengo_jax.functional(network)
+    with pytest.raises(ValidationError, match="known when the function is compiled"):
+        jax.jit(lambda steps: net.run(net.params, net.state, {}, steps))(3)

@@ -120,7 +120,10 @@ def _check_array(
 
 def check_outputs(outputs: Probe | Sequence[Probe], model: Model) -> None:
     """Raise ValidationError unless these are probes that see every step."""
-    probes: list[Any] = [outputs] if isinstance(outputs, Probe) else list(outputs)
+    several = isinstance(outputs, Collection) and not isinstance(outputs, str)
+    probes: list[Any] = list(outputs) if several else [outputs]
+    if not probes:
+        raise ValidationError("Give at least one probe (got none)", attr="outputs")
     for probe in probes:
         if probe not in model.probes:
             raise ValidationError(

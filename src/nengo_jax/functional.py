@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from operator import itemgetter
 from typing import Any
 
@@ -236,8 +237,14 @@ def count_steps(inputs: Params, steps: int | None) -> int:
     Raises
     ------
     ValidationError
-        If the inputs disagree, or nothing tells the number.
+        If the inputs disagree, nothing tells the number, or it is no whole number.
     """
+    if steps is not None and not (isinstance(steps, Integral) and steps >= 0):
+        raise ValidationError(
+            "Must be a whole number, at least 0, that is known when the function is "
+            f"compiled (got {steps!r})",
+            attr="steps",
+        )
     counts = {name: value.shape[0] for name, value in inputs.items() if value.ndim == 2}
     found = set(counts.values()) | ({steps} if steps is not None else set())
     if len(found) != 1:

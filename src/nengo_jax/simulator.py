@@ -272,7 +272,9 @@ class Simulator(Trainable):
         Returns
         -------
         ndarray, shape (samples,)
-            The first step ends at ``dt``.
+            The first step ends at ``dt``. All steps since the last reset count, as in
+            nengo: also those that ``keep=False``, ``step(outputs=...)`` or
+            ``clear_probes`` have left out of ``sim.data``.
         """
         if dt is not None:
             if sample_every is not None:
@@ -320,7 +322,8 @@ class Simulator(Trainable):
         Raises
         ------
         ValidationError
-            As for :meth:`run_steps`, or if a probe does not see every step.
+            As for :meth:`run_steps`, or if ``outputs`` are no probes that see every
+            step.
         """
         keep = outputs is None if keep is None else keep
         if outputs is None:

@@ -232,6 +232,17 @@ def test_what_cannot_be_in_a_loop():
             Loop(sim, net.senses, probe)
         with pytest.raises(ValidationError, match="sample_every"):
             Loop(sim, net.senses, net.rare)
+        for outputs, message in (
+            ("nope", "'nope' is no probe"),
+            (3, "3 is no probe"),
+            ([], "at least one probe"),
+        ):
+            with pytest.raises(ValidationError, match=message):
+                Loop(sim, net.senses, outputs)
+            with pytest.raises(ValidationError, match=message):
+                sim.step(outputs=outputs)
+        with pytest.raises(ValidationError, match="Each input can be given once"):
+            Loop(sim, [net.senses, net.senses], net.action)
         for period in (0, -1.0, "fast", float("nan")):
             with pytest.raises(ValidationError, match="positive number of seconds"):
                 Loop(sim, net.senses, net.action, period)

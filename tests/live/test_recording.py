@@ -343,6 +343,18 @@ def test_what_cannot_be_read(tmp_path):
         Playback(tmp_path / "other.h5")
 
 
+def test_a_file_without_its_end_is_refused(tmp_path):
+    """HDF5 would wait for it."""
+    net = network()
+    with simulator(net) as sim, Recording(tmp_path / "whole.h5", sim):
+        sim.run_steps(50)
+    whole = (tmp_path / "whole.h5").read_bytes()
+    for size in (8, 10, 47, 48, 200, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "part.h5").write_bytes(whole[:size])
+        with pytest.raises(ValidationError, match="cannot be read as HDF5"):
+            Playback(tmp_path / "part.h5")
+
+
 def test_windows_that_do_not_exist(tmp_path):
     recorded(tmp_path / "x.h5", network())
     with Playback(tmp_path / "x.h5") as played:

@@ -120,3 +120,47 @@ def test_singular_matrix_gives_finite_numbers():
 def test_nan_ends_the_search():
     found = solve(np.full((3, 3), np.nan), np.ones(3))
     assert int(found.iterations) <= 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_ends_where_only_rounding_is_left(dtype, scaled):
+    """The last third has no curvature, but a gradient that is not quite zero."""
+    root = np.linalg.qr(RNG.standard_normal((SIZE, SIZE)))[0][:, :20]
+    matrix = root @ np.diag(np.logspace(0, 2, 20)) @ root.T
+    noise = 0.1 * np.finfo(dtype).eps * RNG.standard_normal(SIZE)
+    gradient = root @ RNG.standard_normal(20) + noise
+    scale = np.diag(matrix) ** 0.75 if scaled else np.ones(SIZE)
+    found = conjugate_gradient(
+        lambda v: jnp.asarray(matrix, dtype) @ v,
+        jnp.asarray(gradient, dtype),
+        jnp.zeros(SIZE, dtype),
+        iterations=500,
+        tolerance=0.0,
+        scale=jnp.asarray(scale, dtype),
+        singular=True,
+    )
+    half = scale**-0.5  # what is found has the least length in the metric of scale
+    exact = -half * (
+        np.linalg.pinv(half[:, None] * matrix * half, 1e-9) @ (half * gradient)
+    )
+    assert int(found.iterations) < 100
+    np.testing.assert_allclose(
+        last(found), exact, rtol=0, atol=1e3 * np.finfo(dtype).eps * np.abs(exact).max()
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_little_damping_counts_as_long_as_it_can_be_seen(dtype):
+    """Directions whose only curvature is damping are followed, too."""
+    damping = 100 * np.finfo(dtype).eps
+    diagonal = np.r_[np.ones(10), np.zeros(20)] + damping
+    gradient = np.r_[np.ones(10), np.full(20, damping)]
+    found = conjugate_gradient(
+        lambda v: jnp.asarray(diagonal, dtype) * v,
+        jnp.asarray(gradient, dtype),
+        jnp.zeros(SIZE, dtype),
+        iterations=100,
+        tolerance=0.0,
+    )
+    np.testing.assert_allclose(last(found), -gradient / diagonal, rtol=1e-2)

@@ -86,6 +86,27 @@ def test_does_not_depend_on_the_parameters(solver):
     assert cosine < 0.99  # unlike those of the plain gradient
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_solvers_agree_where_the_fisher_matrix_is_singular(dtype):
+    """That of a softmax is: a number added to all its inputs changes nothing."""
+
+    def log_probability(weights, state, action):
+        return jax.nn.log_softmax(state @ weights)[action]
+
+    rng = np.random.RandomState(3)
+    weights = jnp.asarray(rng.standard_normal((4, 2)), dtype)
+    states = jnp.asarray(rng.standard_normal((200, 4)), dtype)
+    actions, advantages = rng.randint(2, size=200), rng.standard_normal(200)
+    score = jax.vmap(jax.grad(log_probability), (None, 0, 0))
+    scores = score(weights, states, jnp.asarray(actions))
+    steps = []
+    for solver in ("svd", "cg"):
+        method = natural_gradient(NaturalGradientSettings(solver=solver))
+        after, _, _ = method.update((), weights, scores, jnp.asarray(advantages, dtype))
+        steps.append(after - weights)
+    np.testing.assert_allclose(*steps, rtol=1e-3, atol=1e-6)
+
+
 def test_small_eigenvalues_count_as_zero():
     """A softmax policy has directions that change nothing."""
     scores = SCORES.copy()

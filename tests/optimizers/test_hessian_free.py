@@ -7,7 +7,7 @@ import pytest
 from nengo.exceptions import ValidationError
 from optimizers.tasks import connections, crossentropy, integrator, xor
 
-from nengo_jax.optimizers import HessianFreeSettings, hessian_free
+from nengo_jax.optimizers import HessianFreeSettings, hessian_free, natural_descent
 
 
 def train(task, updates, **settings):
@@ -255,3 +255,20 @@ def test_dead_end_is_named():
 
     with pytest.raises(ValidationError, match="depends on 1/b, 1/w only along ways"):
         train(task._replace(predict=predict), 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda z: None, "a NoneType"),
+        (lambda z: z**2, r"of shape \(2,\)"),
+        (lambda z: jnp.argmax(z), "int"),
+    ],
+    ids=["nothing", "one per example", "a count"],
+)
+@pytest.mark.parametrize("make", [hessian_free, natural_descent])
+def test_a_loss_that_is_no_number_is_named(make, loss, message):
+    method = make(lambda params, x: params * x, lambda z, x: loss(z))
+    params = jnp.ones(2)
+    with pytest.raises(ValidationError, match=f"one floating-point number.*{message}"):
+        method.update(method.init(params), params, jnp.ones(2))

@@ -352,3 +352,61 @@ def test_layers_of_keras(name):
     history = model.fit(x, y, batch_size=24, epochs=8, verbose=0).history
     assert history["loss"][-1] < 0.7 * history["loss"][0]
     assert np.isfinite(model.predict(x, verbose=0)).all()
+
+
+@pytest.mark.parametrize("kind", [HessianFree, NaturalGradient])
+@pytest.mark.parametrize("option", ["run_eagerly", "jit_compile"])
+def test_is_compiled_once_however_keras_runs(kind, option):
+    traced = []
+
+    def activation(x):
+        traced.append(x)
+        return keras.ops.tanh(x)
+
+    found = []
+    for options in ({}, {option: option == "run_eagerly"}):
+        keras.utils.set_random_seed(0)
+        hidden = keras.layers.Dense(4, activation)
+        model = keras.Sequential([keras.Input((3,)), hidden, keras.layers.Dense(1)])
+        second_order(model).compile(kind(iterations=5), loss="mse", **options)
+        found.append(fit(model, 1)["loss"])
+        count = len(traced)
+        found[-1] += fit(model, 3)["loss"]
+        assert len(traced) == count
+    np.testing.assert_allclose(*found, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [HessianFree, NaturalGradient])
+def test_outputs_that_are_no_floats_are_constants(kind):
+    """Their shares of the loss, and of what is held on to, have no derivative."""
+    inputs = keras.Input((3,))
+    logits = keras.layers.Dense(3, name="logits")(inputs)
+    choice = keras.layers.Lambda(lambda z: keras.ops.argmax(z, -1), name="choice")
+    start, found = None, []
+    for outputs in ({"logits": logits}, {"logits": logits, "choice": choice(logits)}):
+        model = second_order(keras.Model(inputs, outputs))
+        start = model.get_weights() if start is None else start
+        model.set_weights(start)
+        model.compile(kind(iterations=10), loss={"logits": "mse"})
+        model.fit(X, {"logits": np.tile(Y, 3)}, batch_size=24, epochs=2, verbose=0)
+        found.append(weights(model))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": -1}, "learning_rate: Must be a number, at least 0"),
+        ({"adapt": "no"}, "adapt: Must be True or False"),
+    ],
+    ids=["learning rate", "adapt"],
+)
+def test_settings_that_make_no_sense(options, message):
+    with pytest.raises(ValidationError, match=message):
+        HessianFree(**options)
+
+
+def test_one_damped_output():
+    assert HessianFree(damped_outputs="place").damped_outputs == ("place",)
+    assert HessianFree(damped_outputs=0).damped_outputs == (0,)

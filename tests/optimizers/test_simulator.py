@@ -172,3 +172,33 @@ def test_damped_output_that_is_none():
         sim.compile(optimizer, loss={output: "mse"})
         with pytest.raises(ValidationError, match="'hidden' is no output of the model"):
             sim.fit({a: X}, {output: Y}, n_steps=STEPS, verbose=0)
+
+
+def test_dead_end_is_named_as_users_know_it():
+    model, a, output, _ = network(nengo.LIFRate())
+    with model:
+        rounded = nengo_jax.TensorNode(
+            keras.ops.round, shape_in=(1,), pass_time=False, label="rounded"
+        )
+        nengo.Connection(output.target, rounded, synapse=None)
+        probe = nengo.Probe(rounded, label="last")
+    names = "Connection1/weights, ensemble/bias, ensemble/encoders"
+    with simulator(model) as sim:
+        sim.compile(HessianFree(), loss={probe: "mse"})
+        with pytest.raises(ValidationError, match="only along ways") as caught:
+            sim.fit({a: X}, {probe: Y}, n_steps=STEPS, verbose=0)
+        for name in names.split(", "):
+            assert name in str(caught.value)
+        assert "param" not in str(caught.value)
+
+
+def test_compiling_again_changes_the_optimizer():
+    model, a, output, _ = network(nengo.LIFRate())
+    found = []
+    with simulator(model) as sim:
+        for radius in (1e-4, 1e-2):
+            sim.reset()
+            sim.compile(NaturalGradient(radius), loss={output: "mse"})
+            history = sim.fit({a: X}, {output: Y}, n_steps=STEPS, verbose=0).history
+            found.append(history["update_norm"][0])
+    assert found[1] == pytest.approx(10 * found[0], rel=0.1)

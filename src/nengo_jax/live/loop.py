@@ -42,8 +42,8 @@ class Loop:
     Raises
     ------
     ValidationError
-        If an input cannot be given, an output does not see every step, or the period
-        is not positive.
+        If an input cannot be given or is there twice, an output does not see every
+        step, there is none, or the period is not positive.
     SimulatorClosed
         If the simulator has been closed.
 
@@ -76,6 +76,7 @@ class Loop:
         keep: bool = False,
     ):
         self._sim = sim
+        check_outputs(outputs, sim.model)
         self._outputs = outputs if isinstance(outputs, Probe) else tuple(outputs)
         self._keep = keep
         self._pace = Pace(period)
@@ -83,7 +84,11 @@ class Loop:
         self._single = isinstance(inputs, Node)
         nodes: list[Any] = [inputs] if isinstance(inputs, Node) else list(inputs)
         self._names = {sim.get_name(node): node for node in nodes}
-        check_outputs(self._outputs, sim.model)
+        if len(self._names) < len(nodes):
+            raise ValidationError(
+                f"Each input can be given once (got {', '.join(map(str, nodes))})",
+                attr="inputs",
+            )
         lead = () if sim.minibatch_size is None else (sim.minibatch_size,)
         sim.warm_up({node: np.zeros((*lead, node.size_out)) for node in nodes})
 

@@ -19,6 +19,8 @@ import numpy as np
 
 PERIOD = "period"  # an attribute of each array
 _VERSION = ("v110", "v110")  # the oldest that knows the mode
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_HEAD = 48  # bytes of the superblock, which tells the length of the file
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,24 @@ def open_storage(path: Path) -> h5py.File:
     Raises
     ------
     OSError
-        If it is no HDF5 file.
+        If it is no HDF5 file, or its end is missing.
     """
+    _check_end(path)
     return h5py.File(path, "r", swmr=True)
+
+
+def _check_end(path: Path) -> None:
+    """Raise OSError if a file is shorter than it was when it was made or closed.
+
+    In the mode for many readers HDF5 would wait for the end, as for one that is still
+    being written. https://docs.hdfgroup.org/hdf5/develop/_f_m_t3.html, section II.A.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head.startswith(_SIGNATURE):
+        return  # h5py says what is wrong
+    size, expected = path.stat().st_size, _HEAD
+    if size >= _HEAD and head[8] >= 2:
+        expected = int.from_bytes(head[28:36], "little")
+    if size < expected:
+        raise OSError(f"it is cut off: {size} of {expected} bytes are there")

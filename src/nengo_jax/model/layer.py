@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -284,6 +285,13 @@ class NetworkModel(keras.Model):
         self._single_loss: SingleLoss | None = None
         self._single_target: str | None = None
         self.built = True
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Say how to train; see ``keras.Model.compile``."""
+        # A new function: JAX would take the program that it has compiled of the same
+        # one, and with it what an earlier optimizer was set to.
+        self.train_step = partial(type(self).train_step, self)
+        super().compile(*args, **kwargs)
 
     def name_losses(
         self,

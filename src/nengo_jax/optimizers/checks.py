@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from nengo.exceptions import ValidationError
 
 
@@ -20,13 +21,19 @@ def check_range(
     open_below: bool = False,
 ) -> None:
     """Raise ValidationError unless a value is a finite number in a range."""
-    number = float(value) if isinstance(value, (int, float)) else math.nan
+    number = float(value) if isinstance(value, Real) else math.nan
     inside = low < number if open_below else low <= number
     if inside and number <= high and math.isfinite(number):
         return
     least = f"larger than {low}" if open_below else f"at least {low}"
     most = "" if math.isinf(high) else f" and at most {high}"
     raise ValidationError(f"Must be a number, {least}{most} (got {value!r})", attr=name)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise ValidationError unless a value is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValidationError(f"Must be True or False (got {value!r})", attr=name)
 
 
 def check_count(name: str, value: Any, low: int) -> None:

@@ -7,6 +7,12 @@ iteration i, with :math:`k = \max(10, 0.1 i)`, if
 .. math:: i > k, \quad q(x_i) < 0, \quad
           \frac{q(x_i) - q(x_{i-k})}{q(x_i)} < k \epsilon.
 
+They also end where only rounding is left in the residual and, if B may be singular,
+such as the Fisher matrix of a softmax, in the curvature along the next direction:
+rounding divided by the curvature of a direction that has none would be a huge step.
+Hessian-free optimization does without that: damping gives every direction curvature,
+and steps that are too long are made shorter.
+
 Iterates at :math:`\lceil 1.3^j \rceil` are kept, and the last one, because an earlier
 one is often better for the loss itself (section 4.6).
 """
@@ -22,6 +28,7 @@ from jax import Array, lax
 from .curvature import Product, Vector
 
 _WINDOW = 10  # iterations; then a tenth of all so far
+_ROUNDING = 10  # times the spacing of numbers near 1; what is smaller is noise
 _SPACING = 1.3  # ratio of the numbers of iterations whose results are kept
 
 
@@ -56,6 +63,7 @@ class _Search(NamedTuple):
     history: Array  # q of all iterates
     kept: Array
     values: Array
+    top: Array  # the largest curvature so far, of a direction of length 1
     done: Array
 
 
@@ -67,6 +75,7 @@ def conjugate_gradient(
     iterations: int,
     tolerance: float,
     scale: Vector | None = None,
+    singular: bool = False,
 ) -> Iterates:
     r"""Minimise a quadratic function.
 
@@ -84,27 +93,34 @@ def conjugate_gradient(
         :math:`\epsilon` of the rule that ends the search.
     scale : Array, shape (size,), or None
         Diagonal of the preconditioner M.
+    singular : bool
+        Whether curvature that is lost in rounding counts as none.
     """
     rows = _rows(iterations)
     dtype = gradient.dtype
-    limit = jnp.finfo(dtype).eps ** 2
+    noise = _ROUNDING * jnp.finfo(dtype).eps
 
     def solve(r: Vector) -> Vector:
         return r if scale is None else r / scale
 
-    smallest = limit * jnp.vdot(gradient, solve(gradient))
+    def squared_length(d: Vector) -> Array:
+        return jnp.vdot(d, d if scale is None else scale * d)
+
+    smallest = noise**2 * jnp.vdot(gradient, solve(gradient))
 
     def step(s: _Search) -> _Search:
         bd = product(s.d)
         curvature = jnp.vdot(s.d, bd)
+        squared = squared_length(s.d)
+        top = jnp.maximum(s.top, curvature / squared)
         alpha = s.rz / curvature
         i = s.i + 1
         x, r = s.x + alpha * s.d, s.r + alpha * bd
         z = solve(r)
         rz = jnp.vdot(r, z)
         q = jnp.vdot(x, gradient + r) / 2
-        # Rounding can make a curvature that is almost zero negative.
-        good = (curvature > 0) & jnp.isfinite(q)
+        least = noise * top * squared if singular else 0
+        good = (curvature > least) & jnp.isfinite(q)
         x, q = jnp.where(good, x, s.x), jnp.where(good, q, s.history[s.i])
         history = s.history.at[i].set(q)
         k = jnp.maximum(_WINDOW, i // 10)
@@ -120,6 +136,7 @@ def conjugate_gradient(
             history,
             s.kept.at[row].set(x),
             s.values.at[row].set(q),
+            top,
             ~good | slow | ~(rz > smallest),
         )
 
@@ -137,6 +154,7 @@ def conjugate_gradient(
         jnp.full(iterations + 1, q, dtype),
         jnp.zeros((count, gradient.size), dtype).at[0].set(start),
         jnp.full(count, q, dtype),
+        jnp.zeros((), dtype),
         ~(rz > smallest),
     )
     rows = jnp.asarray(rows)

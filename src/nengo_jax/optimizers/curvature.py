@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from nengo.exceptions import ValidationError
 
 Vector = Array  # all parameters side by side
 Product = Callable[[Vector], Vector]
@@ -43,8 +44,8 @@ class LocalModel(NamedTuple):
     product : callable
         ``product(v, strength=0) -> (G + strength S) v``.
     pull : callable
-        ``pull(cotangent) -> J^T cotangent``; the cotangent is a tree like the outputs.
-    outputs : tree of Array
+        ``pull(cotangent) -> J^T cotangent``; the cotangent is a tree like the outputs,
+        with None for those that are no floating-point numbers.
     cotangent : tree of Array
         Gradient of the loss with respect to the outputs.
     """
@@ -53,7 +54,6 @@ class LocalModel(NamedTuple):
     gradient: Vector
     product: Callable[..., Vector]
     pull: Callable[[Any], Vector]
-    outputs: Any
     cotangent: Any
 
 
@@ -69,7 +69,8 @@ def local_model(
     Parameters
     ----------
     predict : callable
-        ``predict(flat) -> outputs``, a tree of arrays.
+        ``predict(flat) -> outputs``, a tree of arrays. Those that are no floating-point
+        numbers count as constants.
     loss : callable
         ``loss(outputs) -> value``, convex and twice differentiable.
     flat : Array, shape (size,)
@@ -79,9 +80,15 @@ def local_model(
     penalty : callable or None
         ``penalty(flat) -> value``, convex.
     """
-    outputs, push = jax.linearize(predict, flat)
+    outputs, push, constants = jax.linearize(
+        lambda flat: _separate(predict(flat)), flat, has_aux=True
+    )
     transposed = jax.linear_transpose(push, flat)
-    cotangent, curve = jax.linearize(jax.grad(loss), outputs)
+
+    def loss_of(outputs: Any) -> Array:
+        return loss(_join(outputs, constants))
+
+    cotangent, curve = jax.linearize(jax.grad(loss_of), outputs)
 
     def pull(cotangent: Any) -> Vector:
         return transposed(cotangent)[0]
@@ -90,15 +97,15 @@ def local_model(
         tangent = push(v)
         bent = curve(tangent)
         if hidden is not None:
-            held = _hold(hidden, outputs, tangent)
+            held = _hold(hidden, outputs, constants, tangent)
             bent = jax.tree.map(lambda b, h: b + strength * h, bent, held)
         return pull(bent) if bend is None else pull(bent) + bend(v)
 
-    value, gradient, bend = loss(outputs), pull(cotangent), None
+    value, gradient, bend = loss_of(outputs), pull(cotangent), None
     if penalty is not None:
         slope, bend = jax.linearize(jax.grad(penalty), flat)
         value, gradient = value + penalty(flat), gradient + slope
-    return LocalModel(value, gradient, product, pull, outputs, cotangent)
+    return LocalModel(value, gradient, product, pull, cotangent)
 
 
 def gauss_newton_product(
@@ -129,11 +136,50 @@ def gauss_newton_product(
     return lambda v: unravel(local.product(ravel_pytree(v)[0]))
 
 
-def _hold(hidden: Callable[[Any], Any], outputs: Any, tangent: Any) -> Any:
+def _hold(
+    hidden: Callable[[Any], Any], outputs: Any, constants: Any, tangent: Any
+) -> Any:
     """Multiply with the Gauss-Newton matrix of the penalty on hidden outputs."""
-    _, moved = jax.jvp(hidden, (outputs,), (tangent,))
-    _, back = jax.vjp(hidden, outputs)
+
+    def held(outputs: Any) -> Any:
+        found, others = _separate(hidden(_join(outputs, constants)))
+        if jax.tree.leaves(others):
+            raise ValidationError(
+                "Structural damping can only hold on to outputs that are "
+                "floating-point numbers. Leave the others out.",
+                attr="structural_damping",
+            )
+        return found
+
+    _, moved = jax.jvp(held, (outputs,), (tangent,))
+    _, back = jax.vjp(held, outputs)
     return back(jax.tree.map(lambda m: m / m.shape[0], moved))[0]
+
+
+def _separate(tree: Any) -> tuple[Any, Any]:
+    """Tell floating-point arrays from others; None stands for what is elsewhere."""
+
+    def pick(floating: bool) -> Any:
+        return jax.tree.map(
+            lambda a: (
+                a
+                if jnp.issubdtype(jnp.result_type(a), jnp.floating) is floating
+                else None
+            ),
+            tree,
+        )
+
+    return pick(True), pick(False)
+
+
+def _join(floating: Any, others: Any) -> Any:
+    """Undo :func:`_separate`."""
+    return jax.tree.map(
+        lambda a, b: b if a is None else a,
+        floating,
+        others,
+        is_leaf=lambda a: a is None,
+    )
 
 
 def of_vector(

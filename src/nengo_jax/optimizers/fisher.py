@@ -232,6 +232,7 @@ def solve_iteratively(
         jnp.zeros_like(gradient),
         iterations=settings.iterations,
         tolerance=settings.tolerance,
+        singular=True,
     )
     return found.kept[found.last], found.iterations
 

@@ -23,7 +23,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from nengo.exceptions import ValidationError
 
-from .checks import check_count, check_parameters, check_range
+from .checks import check_count, check_flag, check_parameters, check_range
 from .conjugate_gradient import conjugate_gradient
 from .curvature import LocalModel, Vector, local_model, norm, of_vector
 from .method import Method
@@ -57,7 +57,7 @@ class HessianFreeSettings:
     Raises
     ------
     ValidationError
-        If a number is out of range.
+        If a number is out of range, or ``adapt`` is neither True nor False.
     """
 
     damping: float = 1.0
@@ -73,6 +73,7 @@ class HessianFreeSettings:
         check_count("iterations", self.iterations, 1)
         check_range("tolerance", self.tolerance, 0)
         check_range("decay", self.decay, 0, 1)
+        check_flag("adapt", self.adapt)
         check_range("structural_damping", self.structural_damping, 0)
         check_count("preconditioner", self.preconditioner, 0)
 
@@ -136,7 +137,8 @@ def hessian_free(
     Parameters
     ----------
     predict : callable
-        ``predict(params, batch) -> outputs``: trees of floating-point arrays.
+        ``predict(params, batch) -> outputs``: trees of arrays. Outputs that are no
+        floating-point numbers count as constants.
     loss : callable
         ``loss(outputs, batch) -> value``: a mean over examples, convex in the outputs.
     settings : HessianFreeSettings or None

@@ -35,7 +35,7 @@ class HessianFree(SecondOrder):
     structural_damping : float
         How much, relative to the damping, to hold on to some outputs: their change is
         penalised in the quadratic model (Martens and Sutskever, 2011).
-    damped_outputs : sequence of str or int
+    damped_outputs : str, int, or sequence of them
         Those outputs, by name or position; of a Simulator, ``sim.get_name(probe)``.
         They need no loss.
     preconditioner : int
@@ -90,7 +90,7 @@ class HessianFree(SecondOrder):
         decay: float = 0.95,
         adapt: bool = True,
         structural_damping: float = 0.0,
-        damped_outputs: Sequence[str | int] = (),
+        damped_outputs: str | int | Sequence[str | int] = (),
         preconditioner: int = 0,
         curvature_share: float = 1.0,
         learning_rate: Any = 1.0,
@@ -106,7 +106,8 @@ class HessianFree(SecondOrder):
             structural_damping,
             preconditioner,
         )
-        self.damped_outputs = tuple(damped_outputs)
+        single = isinstance(damped_outputs, (str, int))
+        self.damped_outputs = (damped_outputs,) if single else tuple(damped_outputs)
         # Whether outputs are missing is known only now, not when a batch comes.
         hessian_free(_nothing, _nothing, self.settings, hidden=self._hidden())
 

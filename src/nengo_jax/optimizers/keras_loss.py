@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,10 +14,13 @@ import keras
 from jax import Array
 from nengo.exceptions import ValidationError
 
-Params = Mapping[str, Array]  # by path of the variable
+from ..model.layer import NetworkLayer
+
+Params = Mapping[str, Array]  # by variable_names
 Batch = tuple[Any, Any, Any]  # inputs, targets, weights of examples
 
 _OUTPUTS, _ADDED = "outputs", "added losses"
+_SHOWN = 6  # parameters of a block in messages
 
 
 class KerasLoss(NamedTuple):
@@ -53,7 +57,7 @@ def keras_loss(
         Values of the variables that are trained, of those that are not, and of those
         of metrics.
     """
-    names = variable_names(model.trainable_variables)
+    names = variable_names(model)
     regularized = {
         name: variable.regularizer
         for name, variable in zip(names, model.trainable_variables, strict=True)
@@ -143,13 +147,30 @@ def check_batch(model: keras.Model, batch: Batch) -> None:
         )
 
 
-def variable_names(variables: Sequence[keras.Variable]) -> list[str]:
-    """Return a name for each variable: its path, numbered if that is not unique."""
-    names: list[str] = []
-    for variable in variables:
-        count = sum(name.partition("#")[0] == variable.path for name in names)
-        names.append(f"{variable.path}#{count + 1}" if count else variable.path)
+def variable_names(model: keras.Model) -> list[str]:
+    """Return a unique name for each trainable variable.
+
+    That is its path; of a block of a network, what lies in it. Names that are taken get
+    a number.
+    """
+    blocks = {
+        id(layer.blocks[block]): ", ".join(_shortened(parameters))
+        for layer in model._flatten_layers()
+        if isinstance(layer, NetworkLayer)
+        for block, parameters in layer.parameters.items()
+    }
+    taken: Counter[str] = Counter()
+    names = []
+    for variable in model.trainable_variables:
+        name = blocks.get(id(variable)) or str(variable.path)
+        taken[name] += 1
+        names.append(name if taken[name] == 1 else f"{name}#{taken[name]}")
     return names
+
+
+def _shortened(names: Sequence[str]) -> list[str]:
+    rest = len(names) - _SHOWN
+    return [*names[:_SHOWN], f"and {rest} more"] if rest > 0 else list(names)
 
 
 @contextmanager

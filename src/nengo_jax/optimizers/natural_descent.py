@@ -114,6 +114,7 @@ def natural_descent(
             ravel_pytree(state.direction)[0],
             iterations=settings.iterations,
             tolerance=settings.tolerance,
+            singular=True,
         )
         natural = found.kept[found.last]
         step, report = scale_step(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 from jax.interpreters.partial_eval import dce_jaxpr
 from nengo.exceptions import ValidationError
@@ -28,10 +29,16 @@ def check_paths(function: Callable[[Any], Array], params: Any) -> None:
     Raises
     ------
     ValidationError
-        If it depends on a parameter, but its derivative does not; or has no derivative
-        by any of them.
+        If it is not one floating-point number; depends on a parameter, but its
+        derivative does not; or has no derivative by any of them.
     """
-    uses, differentiates = dependencies(function, params)
+
+    def loss(params: Any) -> Array:
+        value = function(params)
+        _check_number(value)
+        return value
+
+    uses, differentiates = dependencies(loss, params)
     paths, _ = zip(*jax.tree_util.tree_leaves_with_path(params), strict=True)
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path in paths]
     dead = [
@@ -67,3 +74,17 @@ def dependencies(
     _, value = dce_jaxpr(jaxpr, [True, False])
     _, derivative = dce_jaxpr(jaxpr, [False, True])
     return value[:count], derivative[count:]
+
+
+def _check_number(value: Any) -> None:
+    if not isinstance(value, (Array, float)):
+        found = f"a {type(value).__name__}"
+    elif jnp.shape(value) or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+        found = f"of shape {jnp.shape(value)} and type {jnp.result_type(value)}"
+    else:
+        return
+    raise ValidationError(
+        "The loss must be one floating-point number, such as a mean over examples, but "
+        f"is {found}.",
+        attr="loss",
+    )

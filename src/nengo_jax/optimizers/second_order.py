@@ -8,9 +8,12 @@ model so that it asks them. The network of a Simulator does so anyway.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from numbers import Real
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
@@ -44,8 +47,12 @@ class SecondOrder(StepOptimizer):
 
     def __init__(self, learning_rate: Any, curvature_share: float, name: str):
         check_range("curvature_share", curvature_share, 0, 1, open_below=True)
+        if isinstance(learning_rate, Real):
+            check_range("learning_rate", learning_rate, 0)
+            learning_rate = float(learning_rate)
         super().__init__(learning_rate, name=name)
         self.curvature_share = curvature_share
+        self._compiled: tuple[Any, Callable[..., Any]] | None = None
 
     @abstractmethod
     def _update(
@@ -70,7 +77,20 @@ class SecondOrder(StepOptimizer):
     def train_step(
         self, model: keras.Model, state: tuple, data: Any
     ) -> tuple[dict[str, Any], tuple]:
-        """Train with one batch; see :class:`StepOptimizer`."""
+        """Train with one batch; see :class:`StepOptimizer`.
+
+        This is compiled in any case: with ``run_eagerly=True`` or ``jit_compile=False``
+        the loops in it would be compiled anew for each batch.
+        """
+        # Keras makes another function after each compile, with which all may differ.
+        if self._compiled is None or self._compiled[0] is not model.train_function:
+            step = jax.jit(partial(self._train_step, model))
+            self._compiled = model.train_function, step
+        return self._compiled[1](state, data)
+
+    def _train_step(
+        self, model: keras.Model, state: tuple, data: Any
+    ) -> tuple[dict[str, Any], tuple]:
         trained, others, own, metrics = state
         batch = keras.utils.unpack_x_y_sample_weight(data)
         check_batch(model, batch)
@@ -80,7 +100,7 @@ class SecondOrder(StepOptimizer):
             trained, others, metrics, *batch, training=True, optimizer_variables=own
         )
         variables = model.trainable_variables
-        names = variable_names(variables)
+        names = variable_names(model)
         with keras.StatelessScope(zip(self.variables, own, strict=True)) as scope:
             memory, longest = self._read(names), jnp.asarray(self.learning_rate)
             part = None
