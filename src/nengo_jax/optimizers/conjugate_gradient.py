@@ -111,15 +111,17 @@ def conjugate_gradient(
     def step(s: _Search) -> _Search:
         bd = product(s.d)
         curvature = jnp.vdot(s.d, bd)
-        squared = squared_length(s.d)
-        top = jnp.maximum(s.top, curvature / squared)
+        top, least = s.top, jnp.zeros_like(s.top)
+        if singular:
+            squared = squared_length(s.d)
+            top = jnp.maximum(top, curvature / squared)
+            least = noise * top * squared
         alpha = s.rz / curvature
         i = s.i + 1
         x, r = s.x + alpha * s.d, s.r + alpha * bd
         z = solve(r)
         rz = jnp.vdot(r, z)
         q = jnp.vdot(x, gradient + r) / 2
-        least = noise * top * squared if singular else 0
         good = (curvature > least) & jnp.isfinite(q)
         x, q = jnp.where(good, x, s.x), jnp.where(good, q, s.history[s.i])
         history = s.history.at[i].set(q)
