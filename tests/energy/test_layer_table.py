@@ -249,6 +249,7 @@ def test_recurrent_layers(cls, products, neurons):
     assert stats_of(cls(5, use_bias=False), (7, 3)) == {**stats, "steps": 7}
     both = stats_of(kl.Bidirectional(cls(5)), (None, 3))
     assert both["connections"] == 2 * stats["connections"]
+    assert stats_of(kl.Bidirectional(cls(5)), (7, 3)) == {**both, "steps": 7}
     cells = [type(layer.cell)(5), type(layer.cell)(5)]
     stacked = stats_of(kl.RNN(cells), (None, 3))
     second = stats_of(cls(5), (None, 5))
@@ -316,6 +317,18 @@ def test_recurrent_convolutions(layer, shape, places):
     assert stats["neurons"] == places * 3 * 5
     assert stats["steps"] == 4
     assert stats["every_step"]
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum"])
+@pytest.mark.parametrize("state", [False, True])
+def test_recurrent_convolutions_in_both_directions(merge, state):
+    options = {"filters": 3, "kernel_size": 2, "return_state": state}
+    one = stats_of(kl.ConvLSTM2D(**options), (4, 6, 5, 2))
+    both = stats_of(
+        kl.Bidirectional(kl.ConvLSTM2D(**options), merge_mode=merge), (4, 6, 5, 2)
+    )
+    twice = {name: 2 * one[name] for name in ("connections", "neurons")}
+    assert both == one | twice
 
 
 class Doubling(kl.Layer):

@@ -120,6 +120,16 @@ def test_energy_of_spikes():
     assert parts == {"synop_energy": 0, "neuron_energy": pytest.approx(81e-12 * 4 * 50)}
 
 
+def test_energy_of_inputs_that_are_repeated():
+    """60 products see spikes of 100 Hz each, and those of 0.5 Hz, which are 5."""
+    wide, narrow = keras.Input((3, 4, 5)), keras.Input((1, 1, 5))
+    model = keras.Model([wide, narrow], kl.Multiply()([wide, narrow]))
+    data = [np.full((2, 3, 4, 5), 100.0), np.full((2, 1, 1, 5), 0.5)]
+    energy = ModelEnergy(model, data)
+    expected = 27.1e-12 * (60 * 100 + 60 * 0.5) * 0.001 * 10
+    assert energy.total_energy("loihi", 10) == pytest.approx(expected)
+
+
 def test_a_known_number_of_steps_is_taken():
     data = np.full((2, 50, 6), 20.0)
     fixed = ModelEnergy(spiking_model(50), data).total_energy("loihi")

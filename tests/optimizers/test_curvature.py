@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from nengo.exceptions import ValidationError
 
 from nengo_jax.optimizers import gauss_newton_product
 from nengo_jax.optimizers.curvature import local_model
@@ -117,6 +118,15 @@ def test_structural_damping_adds_the_matrix_of_hidden_outputs():
     np.testing.assert_allclose(
         found, explicit(squared) + 0.3 * added, rtol=1e-10, atol=1e-13
     )
+
+
+def test_structural_damping_of_outputs_that_are_no_floats():
+    def hidden(outputs):
+        return [jnp.argmax(outputs["hidden"], axis=-1)]
+
+    local = local_model(predict, squared, jnp.asarray(FLAT), hidden)
+    with pytest.raises(ValidationError, match=r"damped_outputs: .*\(got int64\)"):
+        local.product(jnp.asarray(FLAT), 0.3)
 
 
 def test_penalty_comes_with_its_own_hessian():

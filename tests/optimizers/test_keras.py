@@ -378,7 +378,7 @@ def test_is_compiled_once_however_keras_runs(kind, option):
 
 @pytest.mark.parametrize("kind", [HessianFree, NaturalGradient])
 def test_outputs_that_are_no_floats_are_constants(kind):
-    """Their shares of the loss, and of what is held on to, have no derivative."""
+    """Their shares of the loss have no derivative."""
     inputs = keras.Input((3,))
     logits = keras.layers.Dense(3, name="logits")(inputs)
     choice = keras.layers.Lambda(lambda z: keras.ops.argmax(z, -1), name="choice")

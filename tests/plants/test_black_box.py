@@ -1,5 +1,6 @@
 """Python functions and MuJoCo models as plants; derivatives by differences."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -209,6 +210,23 @@ def test_mujoco():
     slope = jax.jacobian(plant.step, 1)(state, jnp.zeros(1))
     # a rod of 1 kg and 1 m about its end: 1/3 kg m^2 and a little more
     assert slope[1, 0] == pytest.approx(0.01 * 3, rel=0.05)
+
+
+def test_python_is_called_by_one_thread_at_a_time():
+    inside, together = [], []
+
+    def step(states, actions):
+        inside.append(None)
+        together.append(len(inside))
+        time.sleep(1e-3)
+        inside.pop()
+        return states + actions
+
+    plant = plants.black_box(step, actions=1, observations=1, start=[0.0], dt=0.001)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(plant.step, np.zeros((40, 1)), np.ones((40, 1))))
+    np.testing.assert_array_equal(found, np.ones((40, 1)))
+    assert set(together) == {1}
 
 
 def test_mujoco_in_several_threads():

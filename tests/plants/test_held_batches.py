@@ -252,3 +252,26 @@ def test_stateful_training_is_refused():
         held = plants.HeldBatches(sim, *data_of(network), updates=1)
         with pytest.raises(ValidationError, match="cannot be stateful"):
             sim.fit(held, stateful=True, verbose=0)
+
+
+def test_stateful_training_is_refused_while_a_recording_is_held():
+    network = make_network()
+    with simulate(network, EXAMPLES) as sim:
+        sim.compile(keras.optimizers.SGD(RATE), loss={network.place: "mse"})
+        held = plants.HeldBatches(sim, *data_of(network), updates=8)
+        sim.fit(held, verbose=0)
+        with pytest.raises(ValidationError, match="cannot be stateful"):
+            sim.fit(held, stateful=True, verbose=0)
+
+
+def test_another_optimizer_begins_with_another_recording():
+    network = make_network()
+    x, y = data_of(network)
+    with simulate(network, EXAMPLES) as sim:
+        held = plants.HeldBatches(sim, x, y, updates=8, shuffle=False)
+        name = sim.get_name(network.seen.recorded)
+        for _ in range(2):
+            before = sim.predict(x, verbose=0)[network.place]
+            sim.compile(keras.optimizers.SGD(RATE), loss={network.place: "mse"})
+            sim.fit(held, epochs=2, shuffle=False, verbose=0)
+            np.testing.assert_array_equal(held[0][0][name][:, :, :-1], before)

@@ -1,5 +1,7 @@
 """Plants inside networks: as on their own, in batches, trained through."""
 
+import gc
+import weakref
 from dataclasses import replace
 from functools import partial
 
@@ -331,6 +333,28 @@ def test_losses_that_burst_without_a_plant_are_as_before():
         y = np.full((2, 20, 1), np.nan)
         with pytest.raises(SimulationError, match=r"batch 1\. A smaller learning rate"):
             sim.fit(np.zeros((2, 20, 1)), y, verbose=0)
+
+
+def test_plants_are_not_to_blame_for_parameters_that_burst():
+    """The plant then gets NaN as its action."""
+    network = broken_network(plants.damped_mass(dt=0.001))
+    with nengo_jax.Simulator(network, minibatch_size=2, progress_bar=False) as sim:
+        sim.compile(keras.optimizers.SGD(1e38), loss={network.p: "mse"})
+        x, y = np.ones((8, 20, 1)), np.full((8, 20, 2), 1e3)
+        with pytest.raises(SimulationError, match=r"\. A smaller learning rate"):
+            sim.fit(x, y, epochs=4, verbose=0)
+
+
+def test_trained_networks_are_freed():
+    """What JAX has compiled for them stays, and must not hold on to them."""
+    network = broken_network(rocket("rocket"))
+    with nengo_jax.Simulator(network, minibatch_size=2, progress_bar=False) as sim:
+        sim.compile("sgd", loss={network.p: "mse"})
+        sim.fit(np.zeros((2, 5, 1)), np.zeros((2, 5, 1)), verbose=0)
+        model = weakref.ref(sim.keras_model)
+    del sim
+    gc.collect()
+    assert model() is None
 
 
 def test_second_order_steps_back_from_where_a_plant_bursts():

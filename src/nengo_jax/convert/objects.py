@@ -146,6 +146,7 @@ class Population(NamedTuple):
         One that undoes a scale that differs between channels, one that divides what
         neurons with a curve get, or none.
     scale : float or ndarray
+        1 if neurons have a curve.
     """
 
     target: Any
@@ -198,9 +199,22 @@ def _bent(
     channel_axis: int,
     options: Options,
 ) -> Population:
-    """Make neurons with the response of a curve; activations are divided before."""
+    """Make neurons with the response of a curve; activations are divided before.
+
+    Raises
+    ------
+    ValueError
+        If there is a curve for each of another number of neurons.
+    """
+    size = math.prod(shape)
+    if curve.differs and len(curve.amplitude) != size:
+        raise ValueError(
+            f"{call.label} has {size} neurons, but there are curves for "
+            f"{len(curve.amplitude)}, by another call of its layer. Give each call an "
+            "activation layer of its own, or use per_channel=False."
+        )
     neurons = _make_neurons(call.label, kind, 1.0, shape, channel_axis)
-    ensemble, size = neurons.ensemble, math.prod(shape)
+    ensemble = neurons.ensemble
     ensemble.gain = np.array(np.broadcast_to(curve.gain, size))
     ensemble.bias = np.array(np.broadcast_to(curve.bias, size))
     node, name = passthrough(f"{call.label}.activation", shape), f"{call.label}.divided"
@@ -219,8 +233,7 @@ def _bent(
     factors = curve.amplitude / kind.amplitude  # a type has one amplitude for all
     rescaled, rescale = _multiply(call.label, neurons, factors, shape, options)
     output = Source(rescaled, shape, channel_axis)
-    scale = 1 / per_channel(factors, shape, channel_axis)
-    return Population(node, output, neurons, (divided, rescale), scale)
+    return Population(node, output, neurons, (divided, rescale))
 
 
 def _multiply(
@@ -238,7 +251,7 @@ def _diagonal(factors: np.ndarray) -> nengo.Dense:
     return nengo.Dense((factors.size, factors.size), init=factors)
 
 
-def per_channel(values: np.ndarray, shape: Shape, channel_axis: int) -> np.ndarray:
+def channel_means(values: np.ndarray, shape: Shape, channel_axis: int) -> np.ndarray:
     """Return the mean of each channel; of :func:`per_element`, the number itself."""
     wide = np.moveaxis(np.reshape(values, shape), channel_axis, 0)
     return wide.reshape(len(wide), -1).mean(axis=1)

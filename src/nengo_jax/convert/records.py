@@ -148,7 +148,7 @@ class Converted:
         node of ones.
     scale : float or ndarray
         Factor on gains whose inverse is applied to the output; an array has one number
-        for each channel.
+        for each channel. Neurons with a curve have none.
     native : bool
         False if a layer had to fall back to a TensorNode.
     swaps : tuple

@@ -39,7 +39,7 @@ from .weighted import (
     transposed_convolution,
 )
 
-ACTIVATIONS = (
+_FUNCTIONS = (
     activations.ReLU,
     nn.Relu,
     nn.Relu6,
@@ -54,6 +54,7 @@ ACTIVATIONS = (
     nn.Softsign,
     nn.HardSigmoid,
     nn.HardSilu,
+    nn.Softmax,
     numpy.Tanh,
     numpy.Exp,
 )
@@ -149,8 +150,7 @@ LAYERS: Mapping[type, Rule] = {
     layers.RandomTranslation: nothing,
     layers.RandomZoom: nothing,
     # functions of keras.activations and keras.ops, which count like layers
-    **dict.fromkeys(ACTIVATIONS, neurons),
-    nn.Softmax: neurons,
+    **dict.fromkeys(_FUNCTIONS, neurons),
     numpy.Add: per_operand,
     numpy.Subtract: per_operand,
     numpy.Multiply: per_operand,

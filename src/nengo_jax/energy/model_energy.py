@@ -33,7 +33,8 @@ class ModelEnergy:
     - neurons: energy_per_neuron * neurons * timesteps
 
     where the input rate is the mean absolute value of the inputs of a layer, in Hz,
-    measured on ``example_data``. If a layer is used several times, its rates are added.
+    measured on ``example_data`` (of sums and products, the mean over their operands).
+    If a layer is used several times, its rates are added.
 
     Such numbers leave out memory, and compare devices of different kinds. So
     :meth:`compare` puts the model beside the same network without spikes, both with
@@ -94,7 +95,7 @@ class ModelEnergy:
         _warn_unknown([use for use in self._uses if not use.known])
         self._rates: list[float] | None = None
         if example_data is not None:
-            self._rates = measure_rates(model, example_data)
+            self._rates = measure_rates(model, example_data, self.rules)
 
     @classmethod
     def register_device(

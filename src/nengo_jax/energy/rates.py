@@ -12,16 +12,22 @@ import keras
 import numpy as np
 from jax import Array
 
+from .elementwise import per_operand
+from .stats import Rule, find_rule
 from .walk import inner_model, tensors_in, walk
 
 BATCH = 32
 
 
-def measure_rates(model: keras.Model, example_data: Any) -> list[float]:
+def measure_rates(
+    model: keras.Model, example_data: Any, rules: Mapping[type, Rule]
+) -> list[float]:
     """Return the mean absolute value of the inputs of each layer, averaged over all.
 
-    For layers after spiking ones these are firing rates in Hz. Nothing is kept: the
-    states of layers and of random generators stay as they are.
+    For layers after spiking ones these are firing rates in Hz. A layer that repeats
+    small inputs has as many connections for them as for large ones, by the rule
+    :func:`~.elementwise.per_operand`, so each of its inputs counts as much. Nothing is
+    kept: the states of layers and of random generators stay as they are.
 
     Parameters
     ----------
@@ -30,6 +36,8 @@ def measure_rates(model: keras.Model, example_data: Any) -> list[float]:
     example_data : ndarray, list of ndarray or dict of ndarray
         As for ``model.predict``: in the order of the inputs, or by their names; shape
         (batch, ...).
+    rules : mapping of type to Rule
+        By which layers are counted.
 
     Returns
     -------
@@ -42,7 +50,7 @@ def measure_rates(model: keras.Model, example_data: Any) -> list[float]:
         If the data do not fit the inputs of the model.
     """
     data = check_data(model, example_data)
-    measure = jax.jit(partial(_sums, model))
+    measure = jax.jit(partial(_sums, model, rules))
     variables = [variable.value for variable in model.variables]
     total, size = 0.0, len(data[0])
     for start in range(0, size, BATCH):
@@ -51,7 +59,12 @@ def measure_rates(model: keras.Model, example_data: Any) -> list[float]:
     return [float(rate) for rate in np.atleast_1d(total / size)]
 
 
-def _sums(model: keras.Model, values: Sequence[Array], inputs: list[Array]) -> Array:
+def _sums(
+    model: keras.Model,
+    rules: Mapping[type, Rule],
+    values: Sequence[Array],
+    inputs: list[Array],
+) -> Array:
     """Return the mean absolute inputs of all layers for one batch."""
     means: list[Array] = []
 
@@ -64,15 +77,23 @@ def _sums(model: keras.Model, values: Sequence[Array], inputs: list[Array]) -> A
             return keras.tree.map_structure(
                 lambda y: y.reshape(*x.shape[:2], *y.shape[1:]), flat
             )
-        sums = [jnp.sum(jnp.abs(x.astype(jnp.float32))) for x in tensors]
-        size = sum(x.size for x in tensors)
-        means.append(sum(sums, jnp.float32(0)) / max(size, 1))
+        means.append(_mean(tensors, apart=find_rule(layer, rules) is per_operand))
         return layer(*args, **kwargs)
 
     mapping = list(zip(model.variables, values, strict=True))
     with keras.StatelessScope(state_mapping=mapping):
         walk(model, inputs[0] if isinstance(model, keras.Sequential) else inputs, visit)
     return jnp.stack(means)
+
+
+def _mean(tensors: Sequence[Any], *, apart: bool) -> Array:
+    """Return the mean absolute value of all elements, or of the means of tensors."""
+    sums = [jnp.sum(jnp.abs(x.astype(jnp.float32))) for x in tensors]
+    sizes = [max(x.size, 1) for x in tensors]
+    if apart:
+        sums = [total / size for total, size in zip(sums, sizes, strict=True)]
+        sizes = [1] * len(sums)
+    return sum(sums, jnp.float32(0)) / max(sum(sizes), 1)
 
 
 def check_data(

@@ -31,7 +31,7 @@ from typing import Any
 import keras
 
 from .spiking import SPIKING_CELLS
-from .stats import LayerCall, LayerStats, added, find_rule, scaled, steps_in
+from .stats import LayerCall, LayerStats, Shape, added, find_rule, scaled, steps_in
 from .weighted import is_nonlinear
 
 
@@ -82,6 +82,13 @@ CELLS: dict[type, Callable[[Any, int], LayerStats | None]] = {
 }
 
 
+_CONVOLUTIONS = (
+    keras.layers.ConvLSTM1D,
+    keras.layers.ConvLSTM2D,
+    keras.layers.ConvLSTM3D,
+)
+
+
 def count_cell(cell: Any, inputs: int) -> LayerStats | None:
     """Count one step of a cell; None if it is not in the table."""
     rule = find_rule(cell, CELLS)
@@ -115,10 +122,22 @@ def convolutional(layer: Any, call: LayerCall) -> LayerStats | None:
     return scaled(_gated(cell, n, seen), steps_in(call.inputs[0]))
 
 
+def _direction(layer: Any, inputs: tuple[Shape, ...]) -> LayerStats | None:
+    """One direction, whose output is not yet merged with that of the other one."""
+    if not isinstance(layer, _CONVOLUTIONS):
+        return recurrent(layer, LayerCall(layer, inputs, ()))
+    output, *_ = keras.tree.flatten(
+        layer.compute_output_spec(keras.KerasTensor(inputs[0]))
+    )
+    return convolutional(layer, LayerCall(layer, inputs, (tuple(output.shape),)))
+
+
 def bidirectional(
     layer: keras.layers.Bidirectional, call: LayerCall
 ) -> LayerStats | None:
     """Both directions."""
-    forward = recurrent(layer.forward_layer, call)
-    backward = recurrent(layer.backward_layer, call)
+    forward, backward = (
+        _direction(one, call.inputs)
+        for one in (layer.forward_layer, layer.backward_layer)
+    )
     return None if forward is None or backward is None else added(forward, backward)

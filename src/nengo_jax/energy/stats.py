@@ -156,10 +156,11 @@ def scaled(stats: LayerStats | None, times: int) -> LayerStats | None:
 
 
 def added(first: LayerStats, second: LayerStats) -> LayerStats:
-    """Add two counts of one step of a layer."""
+    """Add two counts of a layer, of as many steps."""
     return LayerStats(
         first.connections + second.connections,
         first.neurons + second.neurons,
         first.spiking or second.spiking,
         first.every_step or second.every_step,
+        first.steps,
     )

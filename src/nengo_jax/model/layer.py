@@ -281,7 +281,7 @@ class NetworkModel(keras.Model):
     def __init__(self, layer: NetworkLayer, **kwargs: Any):
         super().__init__(dtype=layer.dtype_policy, **kwargs)
         self.network_layer = layer
-        self.failed_step = FailedStep(self) if layer.has_checks else None
+        self.failed_step = FailedStep() if layer.has_checks else None
         self._single_loss: SingleLoss | None = None
         self._single_target: str | None = None
         self.built = True

@@ -293,7 +293,9 @@ class Learner:
                 "trainable=False, or there are none with parameters.",
                 stacklevel=4,
             )
-        self.layer.form(training=True)  # errors come before any data are looked at
+        if self._options.learning_phase is not False:
+            with keras_context(self._engine):
+                self.layer.form(training=True)  # errors come before data are looked at
         self._python.warn()
 
     def _per_probe(self, value: Any, argument: str) -> dict[str, Any]:

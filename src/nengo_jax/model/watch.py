@@ -36,15 +36,12 @@ class Synchronize(keras.callbacks.Callback):
 
 
 class FailedStep:
-    """What the last training step began with whose loss was not finite.
+    """What the first training step began with whose loss was not finite.
 
-    Parameters
-    ----------
-    model : keras.Model
+    It knows no model: what JAX has compiled holds on to it as long as the process runs.
     """
 
-    def __init__(self, model: Any):
-        self._model = model
+    def __init__(self) -> None:
         self._began: tuple[Any, ...] | None = None
 
     def remember(self, loss: Array, state: tuple, x: Any) -> None:
@@ -60,20 +57,31 @@ class FailedStep:
         )
 
     def _keep(self, *began: Any) -> None:
-        self._began = jax.tree.map(np.array, began)
+        if self._began is None:
+            self._began = jax.tree.map(np.array, began)
 
-    def explain(self) -> str | None:
-        """Run the network as in that step; return what a node says."""
+    def forget(self) -> None:
+        """Wait for the next one."""
+        self._began = None
+
+    def explain(self, model: keras.Model) -> str | None:
+        """Run the network as in that step; return what a node says.
+
+        Nothing if parameters were not finite before: then no node is to blame.
+        """
         jax.effects_barrier()
         began, self._began = self._began, None
-        if began is None:
+        if began is None or not all(np.isfinite(value).all() for value in began[0]):
             return None
-        run = partial(self._model.stateless_call, training=False)
+        run = partial(model.stateless_call, training=False)
         try:  # compiled, or Keras adds its own words to the error
             jax.block_until_ready(jax.jit(run)(*began))
         except (JaxRuntimeError, SimulationError) as error:
             said = plain_error(error)
-            return str(said) if isinstance(said, SimulationError) else None
+            if isinstance(said, SimulationError):
+                return str(said)
+            if isinstance(said, KeyboardInterrupt):
+                raise said from error
         return None
 
 
@@ -91,6 +99,11 @@ class StopAtNaN(keras.callbacks.Callback):
         self._names = names
         self._epoch = 0
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Forget steps of earlier calls."""
+        if self.model.failed_step is not None:
+            self.model.failed_step.forget()
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Remember the epoch."""
         self._epoch = epoch
@@ -106,7 +119,7 @@ class StopAtNaN(keras.callbacks.Callback):
             if not np.isfinite(float(logs.get(f"{name}_loss", np.nan)))
         ]
         failed = self.model.failed_step
-        said = None if failed is None else failed.explain()
+        said = None if failed is None else failed.explain(self.model)
         raise SimulationError(
             f"The loss of {' and '.join(bad)} is {logs['loss']} in epoch "
             f"{self._epoch + 1}, batch {batch + 1}. {said or _ADVICE}"

@@ -144,10 +144,12 @@ def _hold(
     def held(outputs: Any) -> Any:
         found, others = _separate(hidden(_join(outputs, constants)))
         if jax.tree.leaves(others):
+            kinds = {str(jnp.result_type(leaf)) for leaf in jax.tree.leaves(others)}
             raise ValidationError(
                 "Structural damping can only hold on to outputs that are "
-                "floating-point numbers. Leave the others out.",
-                attr="structural_damping",
+                f"floating-point numbers (got {', '.join(sorted(kinds))}). Leave the "
+                "others out.",
+                attr="damped_outputs",
             )
         return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral
+from threading import Lock
 from typing import Any
 
 import jax
@@ -106,7 +107,15 @@ def black_box(
             f"The plant {label!r} starts with {first}, which is not finite",
             attr="start",
         )
-    call = partial(_call, step, label)
+    # JAX may call in several threads at once, and a simulator behind the function has
+    # one state.
+    turn = Lock()
+
+    def in_turn(states: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        with turn:
+            return step(states, actions)
+
+    call = partial(_call, in_turn, label)
     _try(call, first, len(action_names))
 
     jacobians = partial(differences, call, epsilon=epsilon)

@@ -161,7 +161,9 @@ class _Running:
         self._environment = _made(process.make)
         weakref.finalize(self, self._environment.close)
         self._count = 0
-        with self._naming(f"the environment failed when it was reset with seed {seed}"):
+        with self._naming(
+            lambda: f"the environment failed when it was reset with seed {seed}"
+        ):
             seen, _ = self._environment.reset(seed=seed)
         self._shown = self._show(seen, 0.0, False)
 
@@ -172,11 +174,13 @@ class _Running:
         return self._shown
 
     def _move(self, x: np.ndarray) -> np.ndarray:
-        with self._naming(f"`act` failed for the input {x}"):
+        with self._naming(lambda: f"`act` failed for the input {x}"):
             action = self._choose(x.copy())
         with self._naming(
-            f"the environment failed for the action {action!r}, which comes from the "
-            f"input {x}"
+            lambda: (
+                f"the environment failed for the action {action!r}, which comes from "
+                f"the input {x}"
+            )
         ):
             seen, reward, ended, cut, _ = self._environment.step(action)
             if ended or cut:
@@ -185,11 +189,13 @@ class _Running:
 
     def _show(self, seen: Any, reward: Any, ended: bool) -> np.ndarray:
         with self._naming(
-            f"the environment returned the observation {seen!r} and the reward "
-            f"{reward!r}, which are not numbers"
+            lambda: (
+                f"the environment returned the observation {seen!r} and the reward "
+                f"{reward!r}, which are not numbers"
+            )
         ):
             numbers = np.asarray(seen, np.float64).ravel()
-            shown = np.array([*numbers, float(reward), float(ended)])
+            shown = np.concatenate([numbers, [float(reward), float(ended)]])
         if shown.shape != self._shape:
             raise SimulationError(
                 f"{self._name}: the environment returned {len(shown) - 2} numbers as "
@@ -203,13 +209,13 @@ class _Running:
         return shown
 
     @contextmanager
-    def _naming(self, what: str) -> Iterator[None]:
+    def _naming(self, what: Callable[[], str]) -> Iterator[None]:
         """Call what is the user's; an error says where, and what happened."""
         try:
             yield
         except Exception as error:  # they raise what they like
             raise SimulationError(
-                f"{self._name}: {what}: {type(error).__name__}: {error}"
+                f"{self._name}: {what()}: {type(error).__name__}: {error}"
             ) from error
 
 

@@ -100,7 +100,7 @@ class HeldBatches(keras.utils.PyDataset):
                 attr="updates",
             )
         self._updates = updates
-        self._since: int | None = None  # number of updates when it was recorded
+        self._since: tuple[Any, int] | None = None  # optimizer, updates when recorded
         self._batches: ArrayBatches | None = None
 
     def __len__(self) -> int:
@@ -114,9 +114,18 @@ class HeldBatches(keras.utils.PyDataset):
     def on_epoch_begin(self) -> None:
         """Record anew if it is time; later Keras has the parameters for itself."""
         model = cast(Any, self._sim.keras_model)
-        now = int(model.optimizer.iterations.value)
-        if self._since is None or not 0 <= now - self._since < self._updates:
-            self._since, self._batches = now, self._record()
+        if model.network_layer.stateful_call.value:
+            raise ValidationError(
+                "Held observations are those of loops that begin at the same state, so "
+                "sim.fit cannot be stateful with them",
+                attr="stateful",
+            )
+        optimizer = getattr(model, "optimizer", None)
+        now = 0 if optimizer is None else int(np.asarray(optimizer.iterations))
+        last, since = (None, 0) if self._since is None else self._since
+        same = self._since is not None and last is optimizer
+        if not (same and 0 <= now - since < self._updates):
+            self._since, self._batches = (optimizer, now), self._record()
 
     def on_epoch_end(self) -> None:
         """Forget the order of this epoch."""
@@ -125,13 +134,7 @@ class HeldBatches(keras.utils.PyDataset):
 
     def _record(self) -> ArrayBatches:
         """Roll out the closed loop for all examples, with the present parameters."""
-        sim, model = self._sim, cast(Any, self._sim.keras_model)
-        if model.network_layer.stateful_call.value:
-            raise ValidationError(
-                "Held observations are those of loops that begin at the same state, so "
-                "sim.fit cannot be stateful with them",
-                attr="stateful",
-            )
+        sim = self._sim
         seen = sim.predict(self._x, n_steps=self._n_steps, verbose=0)
         held = {
             sim.get_name(node.recorded): np.pad(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -52,20 +51,17 @@ def mujoco_plant(model: str | Path, *, epsilon: float = 1e-6) -> Plant:
         raise ValidationError(
             "The model has no joints, so there is nothing that moves", attr="model"
         )
-    # JAX calls plants in several threads, and MuJoCo lets others run while it computes.
-    # A threading.local is of no use: it ends with each call out of a thread of JAX.
-    data, turn = mujoco.MjData(made), threading.Lock()
+    data = mujoco.MjData(made)
     cuts = np.cumsum([made.nq, made.nv, made.na])
 
     def step(states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         after = np.empty_like(states)
-        with turn:
-            for row, (state, action) in enumerate(zip(states, actions, strict=True)):
-                mujoco.mj_resetData(made, data)
-                data.qpos[:], data.qvel[:], data.act[:] = np.split(state, cuts[:-1])
-                data.ctrl[:] = action
-                mujoco.mj_step(made, data)
-                after[row] = np.concatenate([data.qpos, data.qvel, data.act])
+        for row, (state, action) in enumerate(zip(states, actions, strict=True)):
+            mujoco.mj_resetData(made, data)
+            data.qpos[:], data.qvel[:], data.act[:] = np.split(state, cuts[:-1])
+            data.ctrl[:] = action
+            mujoco.mj_step(made, data)
+            after[row] = np.concatenate([data.qpos, data.qvel, data.act])
         return after
 
     return black_box(

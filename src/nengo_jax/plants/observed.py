@@ -21,7 +21,8 @@ from .node import PlantNode
 class Observed(TensorNode):
     """A node that shows a controller what is observed of a plant, or was recorded.
 
-    Connect it to the controller in the place of the plant. In a run it is the plant,
+    Connect it to all of the controller in the place of the plant: a connection from the
+    plant itself would still be trained through. In a run it is the plant,
     as seen in the same step. :class:`HeldBatches` gives it recordings in training.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Calls of Python out of compiled code, with all numbers in their own precision.
+"""Calls of Python out of compiled code, with doubles in their own precision.
 
 JAX may call Python in a thread in which double precision is off. There, what goes in
 and what comes out would be rounded to single precision. So doubles travel as bits.

@@ -298,10 +298,15 @@ def test_a_layer_of_neurons_that_differ(tmp_path):
     assert result.error(NORMAL, expected)[-1] < 0.15
     again = load_network(result.save(tmp_path / "network"))
     np.testing.assert_array_equal(again.predict(NORMAL), result.predict(NORMAL))
-    wrong = {"relu": LeakyIntegrateAndFire(taus[:5])}
-    converter = Converter(model, inference_only=True, swap_activations=wrong)
+
+
+@pytest.mark.filterwarnings("ignore:.*not proportional")
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_a_type_for_another_number_of_neurons(per_channel):
+    wrong = {"relu": LeakyIntegrateAndFire(np.geomspace(0.005, 0.1, 5))}
+    converter = Converter(one_layer(), inference_only=True, swap_activations=wrong)
     with pytest.raises(ValueError, match=r"hidden has 64 neurons, but .* is for 5"):
-        calibrate(converter, NORMAL, **QUICK)
+        calibrate(converter, NORMAL, per_channel=per_channel, **QUICK)
 
 
 @pytest.mark.filterwarnings(BUILT)
@@ -350,6 +355,25 @@ def test_a_layer_that_is_called_twice_has_the_larger_curve():
     np.testing.assert_array_equal(joined.top, [2, 1])
     expected = fit_curve(nengo.LIF(), np.array([2.0, 1.0]), 200.0)
     np.testing.assert_allclose(joined.amplitude, expected.amplitude)
+
+
+@pytest.mark.filterwarnings(BUILT)
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("kind", [nengo.LIF, nengo.SpikingRectifiedLinear])
+def test_calls_of_other_sizes_are_not_scaled_by_channel(kind, silent):
+    keras.utils.set_random_seed(0)
+    relu, inputs = layers.ReLU(name="shared"), keras.Input((8,))
+    wide, narrow = layers.Dense(16, name="wide"), layers.Dense(4, name="narrow")
+    model = keras.Model(inputs, layers.Dense(2)(relu(narrow(relu(wide(inputs))))))
+    if silent:
+        narrow.set_weights([0 * narrow.kernel, narrow.bias - 1])
+    swaps = {"relu": kind(), keras.activations.relu: kind()}
+    converter = Converter(model, inference_only=True, swap_activations=swaps)
+    with pytest.raises(
+        ValueError, match=r"shared.*(16|4).*per_channel=False|layer has"
+    ):
+        calibrate(converter, NORMAL, per_channel=True, **QUICK)
+    calibrate(converter, NORMAL, **QUICK)
 
 
 def test_neurons_that_spike_once_in_a_step_are_not_driven_to_their_limit():
@@ -628,12 +652,23 @@ X = np.zeros((4, 64), np.float32)
         (X, None, {"readout": "median"}, "no readout 'median'"),
         (X, None, {"readout": Readout("delayed", start=40)}, "only 32 steps"),
         (X, None, {"fine_tune": -1}, "fine_tune must be"),
+        (X, None, {"readout": "filtered", "n_steps": 1}, r"filter nothing.*synapse="),
     ],
 )
 def test_bad_input(data, labels, arguments, message, monkeypatch):
     monkeypatch.setattr(nengo_jax.Simulator, "__init__", None)  # nothing is compiled
     with pytest.raises(ValueError, match=message):
         calibrate(rectified(), data, labels, **arguments)
+
+
+def test_a_model_with_a_fixed_batch_takes_any_number_of_examples():
+    model = one_layer()
+    free = calibrate(model, NORMAL, n_steps=8, **QUICK).predict(NORMAL)
+    hidden, output = model.layers
+    inputs = keras.Input((8,), batch_size=4)
+    fixed = keras.Model(inputs, output(hidden(inputs)))
+    result = calibrate(fixed, NORMAL, n_steps=8, **QUICK)
+    np.testing.assert_allclose(result.predict(NORMAL), free, atol=1e-6)
 
 
 def test_something_must_spike():

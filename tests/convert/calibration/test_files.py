@@ -133,6 +133,13 @@ def test_what_is_not_a_calibration(saved, tmp_path):
         calibrated.save(tmp_path / "no" / "folder")
 
 
+def test_files_of_before_there_were_temporal_models(saved, tmp_path):
+    options = json.loads((saved / "calibration.json").read_text())["options"]
+    assert options.pop("temporal") is False
+    old = load(change(saved, tmp_path / "old", options=options))
+    np.testing.assert_array_equal(old.predict(X), load(saved).predict(X))
+
+
 def test_a_model_that_was_trained_since_is_not_saved(tmp_path):
     keras.utils.set_random_seed(0)
     model = keras.Sequential(

@@ -291,12 +291,20 @@ def test_neurons_that_remember_are_refused(kind):
         calibrate(converter, sequences(8))
 
 
+@pytest.mark.parametrize("kind", [nengo.AdaptiveLIF, nengo.Izhikevich])
+@pytest.mark.filterwarnings("ignore:.*not proportional")
+def test_neurons_that_adapt_are_refused(kind):
+    converter = temporal(dense(), swap_activations={"relu": kind()})
+    with pytest.raises(ValueError, match=f"{kind.__name__} neurons, as in second.*ada"):
+        calibrate(converter, sequences(8))
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (np.zeros((4, 8)), r"\(None, None, 8\).*or of time steps"),
         (np.zeros((4, 3, 7)), r"\(None, None, 8\).*or of time steps"),
-        (np.zeros((4, 0, 8)), "no examples"),
+        (np.zeros((4, 0, 8)), "no examples or no time steps"),
     ],
     ids=["no steps", "wrong size", "empty"],
 )

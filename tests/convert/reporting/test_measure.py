@@ -12,9 +12,10 @@ from reporting_cases import causes, classifier, convert, dense, digits, look, sp
 from nengo_jax.convert import TABLE, Converter, Rule
 from nengo_jax.convert.calibration import calibrate
 from nengo_jax.convert.parametric import convert_parametric
-from nengo_jax.convert.reporting import report
+from nengo_jax.convert.reporting import CAUSES, report
 from nengo_jax.convert.reporting.watch import Watch
 from nengo_jax.energy import estimate
+from nengo_jax.neurons.nir import LeakyIntegrateAndFire
 
 STEPS = 25
 
@@ -277,8 +278,14 @@ def test_what_is_no_converted_network():
     temporal = Converter(
         keras.Sequential([keras.Input((5, 3)), dense(4, "first")]), temporal_model=True
     )
-    with pytest.raises(ValueError, match="temporal_model=True"):
-        report(temporal, np.zeros((2, 5, 3)), n_steps=5)
+    data = np.random.RandomState(0).rand(2, 5, 3)
+    with pytest.raises(ValueError, match=r"no temporal models.*Calibrated\.error"):
+        report(temporal, data, n_steps=5)
+    swaps = {"relu": spiking()}
+    temporal = Converter(temporal.model, swap_activations=swaps, temporal_model=True)
+    calibrated = calibrate(temporal, data, n_steps=2, measure=False, bias=False)
+    with pytest.raises(ValueError, match=r"no temporal models.*Calibrated\.error"):
+        report(calibrated, data)
 
 
 def test_nested_models_and_two_inputs():
@@ -326,6 +333,49 @@ def test_models_inside_with_layers_of_the_same_name():
         rates = found.layer(f"{name}/deep").population.rates
         wanted = 400 * np.mean(model.get_layer(name).predict(inputs(), verbose=0))
         assert rates.mean == pytest.approx(wanted, rel=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero encountered in log1p")
+@pytest.mark.filterwarnings("ignore:.*not proportional")
+@pytest.mark.parametrize(
+    ("kind", "per_channel"),
+    [
+        (nengo.LIF(tau_ref=0.001), True),
+        (LeakyIntegrateAndFire(np.geomspace(0.005, 0.1, 12)), False),
+    ],
+    ids=["channels", "neurons"],
+)
+def test_neurons_with_curves_of_their_own(kind, per_channel):
+    """Their outputs are multiplied one by one, which is no scale of the user's."""
+    keras.utils.set_random_seed(0)
+    conv = layers.Conv1D(4, 1, activation="relu", name="hidden")
+    body = [layers.Reshape((3, 2)), conv, layers.Flatten(), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((6,)), *body])
+    data = np.random.RandomState(0).rand(20, 6).astype("float32")
+    converter = Converter(model, inference_only=True, swap_activations={"relu": kind})
+    calibrated = calibrate(
+        converter, data, n_steps=100, per_channel=per_channel, measure=False
+    )
+    found = report(calibrated, data).layer("hidden")
+    (call,) = [c for c in calibrated.converter.calls if c.neurons is not None]
+    factors = calibrated.settings.curves["hidden"][3]  # amplitudes
+    assert len(set(factors)) > 1
+    with calibrated.net:
+        probe = nengo.Probe(call.obj)
+    (node,) = calibrated.inputs.values()
+    with calibrated.simulator(20) as sim:
+        sim.run_steps(100, {node: data[:, None].repeat(100, axis=1)})
+        means = sim.data[probe].mean(axis=1)
+    wanted = np.asarray(conv(data.reshape(-1, 3, 2))).reshape(20, -1)
+    error = np.sqrt(((means - wanted) ** 2).sum() / (wanted**2).sum())
+    assert found.error == pytest.approx(error, rel=1e-4)
+    assert found.population.scale == (1, 1)
+    assert found.population.wanted.mean == pytest.approx((wanted / factors).mean())
+    assert found.population.rates.mean == pytest.approx((means / factors).mean())
+    poor = replace(report(calibrated, data), layers=(replace(found, error=0.5),))
+    finding = CAUSES["not_homogeneous"](poor)
+    assert "something else" in finding.problem
+    assert finding.changes == ()
 
 
 def negative_halves():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+from nengo.neurons import NeuronType
 
 from ...layers import KerasSpikingLayer
 from ...neurons import SoftResetIntegrateAndFire
@@ -17,6 +18,8 @@ from .records import Part
 
 # Their voltage may fall without a bound.
 _UNBOUNDED = (SoftResetIntegrateAndFire, IntegrateAndFire)
+# States that lower the answer to later currents, as in AdaptiveLIF and Izhikevich.
+_ADAPTING = ("adaptation", "recovery")
 _VOLTAGES = ("half", "zero", "random")
 
 
@@ -53,7 +56,9 @@ def check_memory(converter: Converter) -> None:
     no fixed activation that firing rates could be compared with. (Recurrent layers
     inside TimeDistributed see a whole sequence in each step, and remember nothing.)
     Neurons whose voltage falls without a bound while their current is negative make up
-    for that later, when they should answer another time step.
+    for that later, when they should answer another time step; those that adapt answer
+    less the more they have fired before. (A current or voltage that decays within
+    milliseconds is like a synapse.)
     """
     if not converter.options.temporal:
         return
@@ -70,17 +75,35 @@ def check_memory(converter: Converter) -> None:
             "presented. Calibrate the layers before and after it as models of their "
             "own, or scale them by hand, with scale_firing_rates."
         )
-    kept = {
-        type(converted.neurons.ensemble.neuron_type).__name__: converted.label
+    kinds_by_label = {
+        converted.label: converted.neurons.ensemble.neuron_type
         for converted in calls
         if converted.neurons is not None
-        and isinstance(converted.neurons.ensemble.neuron_type, _UNBOUNDED)
+    }
+    _refuse_kinds(
+        kinds_by_label,
+        lambda kind: isinstance(kind, _UNBOUNDED),
+        "a negative current of earlier time steps lowers their voltage without a "
+        "bound, and keeps them silent later",
+    )
+    _refuse_kinds(
+        kinds_by_label,
+        lambda kind: any(name in kind.state for name in _ADAPTING),
+        "they adapt, so what they fired in earlier time steps lowers their rates later",
+    )
+
+
+def _refuse_kinds(
+    kinds: Mapping[str, NeuronType], refused: Callable[[NeuronType], bool], why: str
+) -> None:
+    """Raise ValueError, with the reason, if types of neurons by label are refused."""
+    kept = {
+        type(kind).__name__: label for label, kind in kinds.items() if refused(kind)
     }
     if kept:
         raise ValueError(
             f"{' and '.join(kept)} neurons, as in {', '.join(kept.values())}, are not "
-            "for temporal models: a negative current of earlier time steps lowers "
-            "their voltage without a bound, and keeps them silent later. Convert with "
+            f"for temporal models: {why}. Convert with "
             'swap_activations={"relu": nengo.SpikingRectifiedLinear()}, and a synapse, '
             "such as synapse=0.005, to make currents even."
         )

@@ -235,6 +235,7 @@ def _encode_options(model: Any, options: Options) -> dict[str, Any]:
 
 
 def _decode_options(model: Any, record: dict[str, Any]) -> Options:
+    record = {"temporal": False, **record}  # files of earlier versions do not have it
     graph = read_graph(model, temporal=record["temporal"])
     layers = {call.label: call.layer for call in graph.calls}
     scales = record["scales"]

@@ -36,6 +36,9 @@ def fine_tune_weights(
 ) -> dict[str, np.ndarray]:
     """Train a network that was made for this; return its kernels and biases.
 
+    Data of several frames are repeated for all steps of all of them at once, so they
+    take ``n_steps`` times as much memory as the data of a temporal model themselves.
+
     Parameters
     ----------
     assembled : Assembled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from ...layers.qcfs import QCFS
 from ..converter import Converter
 from ..curves import Curve, decode_curve, join_curves
 from ..graph import functional_of, shape_of
-from ..objects import per_channel, per_element
+from ..objects import channel_means, per_element
 from ..quantized import threshold_of
 from ..records import Converted, Options
 from ..table import TABLE, Table
@@ -134,6 +135,11 @@ class KerasSubject(Subject):
         """Return scales and curves by layer: those of the settings, the rest as given.
 
         Of several calls of a layer, that with the largest activations counts.
+
+        Raises
+        ------
+        ValueError
+            If calls of a layer need other numbers of scales or curves.
         """
         given, curves = self.options.scales, dict(self.options.curves)
         if not (settings.scales or settings.curves):
@@ -145,12 +151,16 @@ class KerasSubject(Subject):
             label, layer = key_of(converted), converted.layer
             if label in settings.curves:
                 array = np.asarray(settings.curves[label])
-                arrays[layer] = join_curves(array, arrays.get(layer, array))
+                other = arrays.get(layer, array)
+                _check_calls(layer, array.shape[1:], other.shape[1:])
+                arrays[layer] = join_curves(array, other)
                 curves[layer] = decode_curve(arrays[layer])
                 chosen[layer] = 1.0
             elif label in settings.scales:
                 scale = settings.scales[label]
-                chosen[layer] = np.minimum(scale, chosen.get(layer, scale))
+                other = chosen.get(layer, scale)
+                _check_calls(layer, np.shape(scale), np.shape(other))
+                chosen[layer] = np.minimum(scale, other)
             elif converted.neurons is not None:
                 scales.setdefault(layer, converted.scale)
         return scales | chosen, curves
@@ -188,11 +198,12 @@ def check_arrays(
     ----------
     arrays : sequence of ndarray
     shapes : sequence of tuple
-        The first axis, of examples, is None.
+        The first axis is that of examples, of which there may be any number.
     temporal : bool
         Whether the second axis is time, which may be None, too.
     """
     given = ", ".join(str(array.shape) for array in arrays)
+    shapes = [(None, *shape[1:]) for shape in shapes]  # whatever the batch of the model
     fitting = len(arrays) == len(shapes) and all(
         array.ndim == len(shape)
         and all(w in (None, n) for w, n in zip(shape, array.shape, strict=True))
@@ -208,10 +219,22 @@ def check_arrays(
             f"where None is the {unknown}"
         )
     if 0 in leading.pop():
-        raise ValueError(f"data have no examples: their shape is {given}")
+        what = "examples or no time steps" if temporal else "examples"
+        raise ValueError(f"data have no {what}: their shape is {given}")
     numbers = all(array.dtype.kind in "biuf" for array in arrays)
     if not numbers or not all(np.all(np.isfinite(array)) for array in arrays):
         raise ValueError("data must be numbers, and none may be NaN or infinite")
+
+
+def _check_calls(layer: Any, size: tuple[int, ...], other: tuple[int, ...]) -> None:
+    """Raise ValueError unless two calls of a layer have as many scales or curves."""
+    if size != other:
+        numbers = " and ".join(str(math.prod(shape)) for shape in (size, other))
+        raise ValueError(
+            f"Calls of the layer {layer.name!r} have other sizes, {numbers}, so their "
+            "channels cannot be scaled together. Give each call an activation layer of "
+            "its own, or use per_channel=False."
+        )
 
 
 def weights_of(converter: Converter) -> dict[str, nengo.Connection]:
@@ -261,7 +284,7 @@ def _slope(curve: Curve | None, converted: Converted) -> np.ndarray | float:
     if not curve.differs:
         return curve.top
     tops = np.broadcast_to(curve.top, np.shape(curve.amplitude))
-    return per_channel(tops, converted.shape, converted.channel_axis)
+    return channel_means(tops, converted.shape, converted.channel_axis)
 
 
 def _is_rectifier(swapped: Any) -> bool:

@@ -81,9 +81,9 @@ def calibrate(
     rate : float or None
         Firing rate in Hz that the percentile of the activations gets. None: one spike
         in each step for ``SoftResetIntegrateAndFire`` neurons and four for others, or
-        as much more as it takes for 16 spikes in the time of presentation; four times
-        that without labels. For neurons that spike once in a step at most, such as LIF,
-        0.4 of their highest rate.
+        as much more as it takes for 16 spikes in the time of presentation (with
+        ``n_steps=1``, 16 in each step); four times that without labels. For neurons
+        that spike once in a step at most, such as LIF, 0.4 of their highest rate.
     percentile : float
         Of the activations on the data, in (0, 100].
     per_channel : bool
@@ -97,9 +97,10 @@ def calibrate(
     readout : str or Readout
         "mean" of all steps, "last" step, "delayed" mean, or "filtered". With
         ``n_steps=1``, when the data change in each step, a filter is what averages:
-        ``Readout("filtered", synapse=0.05)``.
+        ``Readout("filtered", synapse=0.05)``. Then give a rate, such as ``rate=1000``.
     fine_tune : int
         Number of epochs of training on the data with surrogate gradients at the end.
+        Memory then holds each time step of a temporal model ``n_steps`` times.
     learning_rate : float
         Of Adam, for fine-tuning.
     measure : bool

@@ -153,15 +153,15 @@ def _curve(part: Part, top: np.ndarray, rate: float) -> Curve:
     """
     assert part.neurons is not None
     neurons, size = part.neurons.ensemble.neuron_type, part.channels.size
+    gains, _ = neurons.gain_bias(np.array([rate]), np.zeros(1))
+    if np.size(gains) not in (1, size):
+        raise ValueError(
+            f"{part.label} has {size} neurons, but {neurons} is for {np.size(gains)}. "
+            "Give it one number, or as many as there are."
+        )
     filled = np.where(top > 0, top, np.max(top))
     wide = float(filled[0]) if len(filled) == 1 else filled[part.channels]
-    curve = fit_curve(neurons, wide, rate)
-    if np.size(curve.gain) not in (1, size):
-        raise ValueError(
-            f"{part.label} has {size} neurons, but {neurons} is for "
-            f"{np.size(curve.gain)}. Give it one number, or as many as there are."
-        )
-    return curve
+    return fit_curve(neurons, wide, rate)
 
 
 def _check_limit(label: str, neurons: NeuronType, rate: float, dt: float) -> None:

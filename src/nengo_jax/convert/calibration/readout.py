@@ -80,7 +80,7 @@ def check_readout(readout: Any, n_steps: int, dt: float) -> Readout:
     ----------
     readout : str or Readout
         "delayed" starts after a quarter of the steps, "filtered" has a time constant of
-        a quarter of them.
+        a quarter of them, so it needs several.
     n_steps : int
     dt : float
         Length of a step in seconds.
@@ -92,6 +92,12 @@ def check_readout(readout: Any, n_steps: int, dt: float) -> Readout:
     if isinstance(readout, str) and readout == DELAYED:
         readout = Readout(DELAYED, start=max(n_steps // 4, 1))
     elif isinstance(readout, str) and readout == FILTERED:
+        if n_steps == 1:
+            raise ValueError(
+                'With n_steps=1, readout "filtered" would filter nothing: its time '
+                "constant is a quarter of the presentation. Choose one, as in "
+                'Readout("filtered", synapse=0.05).'
+            )
         readout = Readout(FILTERED, synapse=nengo.Lowpass(n_steps * dt / 4))
     elif isinstance(readout, str):
         readout = Readout(readout)

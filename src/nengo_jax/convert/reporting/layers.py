@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from nengo import Node
+from nengo import Dense, Node
 from nengo.ensemble import Neurons
 
-from ..objects import per_element
 from ..records import Converted
 from ..scaling import keeps_result, limit_of
 from .activity import Activity
@@ -77,7 +76,7 @@ class LayerStatistics:
         mean = activity.mean
         if self._neurons is not None:
             self._neurons.add(activity, wanted)
-            mean = mean / self._neurons.channel_scale
+            mean = mean * self._neurons.factors
         opposite = self.converted.opposite
         if opposite is not None and self._neurons is not None:
             mean = activities[self.converted.obj].mean
@@ -110,6 +109,16 @@ class LayerStatistics:
         return None if self._neurons is None else self._neurons.result(start)
 
 
+def _factors(converted: Converted, neurons: Neurons) -> np.ndarray | float:
+    """Return what the output of each neuron is multiplied by in a node of its own."""
+    factors = [
+        connection.transform.init
+        for connection in converted.incoming
+        if connection.pre_obj is neurons and isinstance(connection.transform, Dense)
+    ]
+    return np.asarray(factors[0]) if factors else 1.0
+
+
 class _NeuronStatistics:
     """The same for the neurons of a layer."""
 
@@ -117,11 +126,7 @@ class _NeuronStatistics:
         self.kind = neurons.ensemble.neuron_type
         self.size = neurons.size_out
         self.scale = np.atleast_1d(converted.scale)
-        self.channel_scale = (
-            per_element(self.scale, converted.shape, converted.channel_axis)
-            if np.ndim(converted.scale)
-            else 1.0
-        )
+        self.factors = _factors(converted, neurons)
         # the output of a rate of 1 Hz; types without amplitude have one of 1
         self.amplitude = float(getattr(self.kind, "amplitude", 1.0))
         self.limit = limit_of(self.kind, dt)
@@ -150,7 +155,7 @@ class _NeuronStatistics:
             counts["near"] += int((rates >= _NEARLY * self.limit).sum())
         if wanted is None:
             return
-        needed = wanted * self.channel_scale / self.amplitude
+        needed = wanted / self.factors / self.amplitude
         largest = np.abs(wanted).max(initial=0.0)
         active = wanted > _SMALL * largest
         over = np.zeros_like(active) if self.limit is None else needed > self.limit

@@ -115,8 +115,8 @@ def _check(
     check_clock(dt, seed)
     if converter.options.temporal:
         raise ValueError(
-            "The inputs of a report are held while they are presented, but this "
-            "network was converted with temporal_model=True"
+            "report takes no temporal models (Converter(temporal_model=True)). Use "
+            "Calibrated.error or accuracy."
         )
     return converter, int(n_steps), float(dt)
 

@@ -44,7 +44,7 @@ from .model import NeuronModel, Step, emit, frozen, spike_height, surrogate_of
 from .soft import soft_rate_step
 
 _PADE_LIMIT = 0.06  # dt / tau_rc up to which the approximants are exact to float32
-_KEPT = "voltage"  # before the reset; the only number that is kept for the way back
+_KEPT = "voltage"  # before the reset; kept for the way back, with what a step is given
 
 
 def rate_step(constants, settings, neurons) -> Step:
@@ -88,10 +88,10 @@ def spiking_step(constants, settings, neurons) -> Step:
             current = current / (1 + 0 * voltage)
         refractory = refractory - dt
         available = jnp.clip(dt - refractory, 0, dt)
-        if trained:  # the refractory time has no gradient, so one factor is kept
+        if trained:  # the refractory time has no gradient
             factor = relaxation(lax.stop_gradient(available / tau_rc))
             voltage = checkpoint_name(voltage + (current - voltage) * factor, _KEPT)
-            # one mask for the way back, where maximum would keep numbers
+            # a mask, as maximum would share the derivative where both are equal
             inside = (voltage > min_voltage) & ~(voltage > 1)
             after = jnp.where(inside, voltage, jnp.where(voltage > 1, 0, min_voltage))
         else:
