@@ -31,9 +31,9 @@ from ..options import Options, keeps_history
 from ..runtime.callbacks import Python, with_callbacks
 from ..runtime.parts import map_examples, part_size
 from ..runtime.step import state_axes
+from .failed_step import FailedStep
 from .layer_weights import constraint_of, layer_weights
 from .own_step import StepOptimizer
-from .watch import FailedStep
 
 NAME = "network"
 STEPS = "n_steps"  # an input of width 0 whose time axis says how many steps to run
@@ -94,7 +94,7 @@ class NetworkLayer(keras.layers.Layer):
         }
         self.has_checks = any(g.family == LAYER.name for g in self._program.groups)
         self.layer_weights = layer_weights(model, compiled)
-        self.parameters = _by_block(parameters, compiled)  # names of what lies there
+        self.parameter_names = _by_block(parameters, compiled)
         self.blocks: dict[str, keras.Variable] = {}
         self._make_variables()
 
@@ -246,6 +246,7 @@ class NetworkLayer(keras.layers.Layer):
 def _by_block(
     parameters: Iterable[Parameter], compiled: Compiled
 ) -> dict[str, list[str]]:
+    """Return the names of the parameters that lie in each block."""
     slots, names = compiled.layout.slots, defaultdict(list)
     for parameter in parameters:
         if parameter.signal.base in slots:

@@ -157,7 +157,7 @@ def variable_names(model: keras.Model) -> list[str]:
         id(layer.blocks[block]): ", ".join(_shortened(parameters))
         for layer in model._flatten_layers()
         if isinstance(layer, NetworkLayer)
-        for block, parameters in layer.parameters.items()
+        for block, parameters in layer.parameter_names.items()
     }
     taken: Counter[str] = Counter()
     names = []

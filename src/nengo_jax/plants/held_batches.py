@@ -122,9 +122,9 @@ class HeldBatches(keras.utils.PyDataset):
             )
         optimizer = getattr(model, "optimizer", None)
         now = 0 if optimizer is None else int(np.asarray(optimizer.iterations))
-        last, since = (None, 0) if self._since is None else self._since
-        same = self._since is not None and last is optimizer
-        if not (same and 0 <= now - since < self._updates):
+        last, since = self._since or (None, 0)
+        holds = self._since is not None and last is optimizer
+        if not (holds and 0 <= now - since < self._updates):
             self._since, self._batches = (optimizer, now), self._record()
 
     def on_epoch_end(self) -> None:
