@@ -7,7 +7,7 @@ and the state. A call runs all steps of its input for the whole batch.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from ..forward import Forward, Names
 from ..functional import training_of
 from ..options import Options, keeps_history
 from ..runtime.callbacks import Python, with_callbacks
+from ..runtime.compiler_options import options_for
 from ..runtime.parts import map_examples, part_size
 from ..runtime.step import state_axes
 from .failed_step import FailedStep
@@ -92,6 +93,7 @@ class NetworkLayer(keras.layers.Layer):
             for p in model.probes
             if isinstance(p, Probe) and not keeps_history(p, network)
         }
+        self.compiler_options = options_for(self._program)
         self.has_checks = any(g.family == LAYER.name for g in self._program.groups)
         self.layer_weights = layer_weights(model, compiled)
         self.parameter_names = _by_block(parameters, compiled)
@@ -354,6 +356,38 @@ class NetworkModel(keras.Model):
             x, *_ = keras.utils.unpack_x_y_sample_weight(data)
             self.failed_step.remember(logs["loss"], state, x)
         return logs, after
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Compile an evaluation of a batch, with the compiler's options."""
+        if self.test_function is not None and not force:
+            return
+        super().make_test_function(force)
+        if (compiled := self._compile_forward(self.test_step)) is not None:
+            self.test_function = self._make_function(compiled)
+
+    def make_predict_function(self, force: bool = False) -> Callable | None:
+        """Compile a prediction of a batch, with the compiler's options."""
+        if self.predict_function is not None and not force:
+            return self.predict_function
+        super().make_predict_function(force)
+
+        def step(state: tuple, data: Any) -> tuple[Any, tuple]:
+            outputs, non_trainable = self.predict_step(state, data)
+            return outputs, (state[0], non_trainable)
+
+        if (compiled := self._compile_forward(step)) is not None:
+            self.predict_function = self._make_function(
+                compiled, concatenate_outputs=True
+            )
+        return self.predict_function
+
+    def _compile_forward(self, step: Callable) -> Callable | None:
+        """Return a compiled step; None where Keras' own will do."""
+        options = self.network_layer.compiler_options
+        distributed = keras.distribution.distribution() is not None
+        if options is None or self.run_eagerly or not self.jit_compile or distributed:
+            return None
+        return jax.jit(step, donate_argnums=0, compiler_options=options)
 
     def call(self, inputs: Mapping[str, Array], training: bool | None = None) -> dict:
         """Run the network; see :meth:`NetworkLayer.call`."""

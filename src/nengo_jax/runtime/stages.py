@@ -23,6 +23,7 @@ import numpy as np
 from jax import Array
 
 from ..core import Access, Group, Program, Role
+from .compiler_options import options_for
 from .cut import Part, cut
 from .host import split_results
 from .memory import read
@@ -338,7 +339,8 @@ class HostLoop:
                 in_axes=(None, axes, 0, 0, 0 if parts[0].before else None),
                 out_axes=[axes[number] for number in sorted(gives)],
             )
-        return Piece(here, fresh, tuple(sorted(gives)), constants, jax.jit(run))
+        compiled = jax.jit(run, compiler_options=options_for(program))
+        return Piece(here, fresh, tuple(sorted(gives)), constants, compiled)
 
     def _choose_constants(self, parts: Sequence[Part]) -> tuple[Callable, Callable]:
         """Functions that pack and unpack the constants of some parts."""

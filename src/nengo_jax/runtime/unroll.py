@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array, lax
 
 from ..core import Program, Role
+from .compiler_options import options_for
 from .parts import map_examples, part_size
 from .step import (
     Memory,
@@ -243,4 +244,4 @@ def compile_chunk(
     function = partial(run_chunk, program, capacity, keep_wires=keep_wires)
     if batch_size is not None:
         function = batch(program, function, batched_inputs, batch_size)
-    return jax.jit(function)
+    return jax.jit(function, compiler_options=options_for(program))
