@@ -16,7 +16,7 @@ import keras
 from ..compiler import CONSTANTS
 from ..core import Role
 from ..engine import Engine
-from .layer import NetworkModel
+from .network_model import NetworkModel
 
 
 @contextmanager

@@ -26,7 +26,8 @@ from .exchange import Exchange, keras_context
 from .feed import Feed
 from .gradients import check, compare_gradients
 from .inputs import Inputs
-from .layer import STEPS, NetworkLayer, NetworkModel
+from .layer import STEPS, NetworkLayer
+from .network_model import NetworkModel
 from .optimizer import check_saved, load_optimizer, save_optimizer
 from .python import PythonParts
 from .watch import StopAtNaN, Synchronize
