@@ -20,11 +20,20 @@ from .compiler import CONSTANTS, INPUTS, Compiled
 from .core import Program
 from .options import AUTOMATIC, Options
 from .runtime.callbacks import CALLED, called
+from .runtime.refine import Part, refine
 from .runtime.sequence import choose_segments, run_sequence
 from .runtime.step import Memory
 from .runtime.unroll import Inputs
 
 Names = Mapping[Node | Probe, str]
+
+
+class Piece(NamedTuple):
+    """Elements of a signal that is fed, from ``start`` to before ``stop``."""
+
+    signal: Signal
+    start: int
+    stop: int
 
 
 class Result(NamedTuple):
@@ -77,24 +86,27 @@ class Forward:
         options: Options,
         layerwise: bool,
     ):
-        self._program = program
+        self._refined = refine(program)
         self._layerwise = layerwise
         self._options = options
         self._step, self._time = compiled.clock
         slots = compiled.layout.slots
-        self._members: dict[str, list[Signal]] = {
-            block: sorted(
-                (s for s, slot in slots.items() if slot.block == block),
-                key=lambda s: slots[s].offset,
+        fed = {
+            s: slot for s, slot in slots.items() if slot.block in (CONSTANTS, INPUTS)
+        }
+        self._offsets = {s: slot.offset for s, slot in fed.items()}
+        self._pieces = {
+            part.name: _pieces_of(
+                part, {s: t.offset for s, t in fed.items() if t.block == block}
             )
             for block in (CONSTANTS, INPUTS)
             if block in program.blocks
+            for part in self._refined.parts_of(block)
         }
         self.inputs = _name_inputs(model, compiled, names)
-        constant = self._members.get(CONSTANTS, [])
-        varying = self._members.get(INPUTS, [])
-        self.required = frozenset(n for n, s in self.inputs.items() if s in varying)
-        self._offsets = {s: slots[s].offset for s in constant}
+        self.required = frozenset(
+            n for n, s in self.inputs.items() if s in fed and fed[s].block == INPUTS
+        )
         samples = dict(
             zip((names[p] for p in model.probes), program.samples, strict=True)
         )
@@ -145,13 +157,13 @@ class Forward:
         inputs = self._blocks(constants, given, first, steps)
         every = self._options.checkpoint_every
         if every == AUTOMATIC:
-            every = choose_segments(self._program, steps, examples)
-        if CALLED in self._program.blocks:
+            every = choose_segments(self._refined.program, steps, examples)
+        if CALLED in self._refined.program.blocks:
             place = {CALLED: called(first, steps, example)}
             inputs = Inputs(inputs.held, {**inputs.sequences, **place})
             every = None  # so that Python is called once
         state, samples = run_sequence(
-            self._program,
+            self._refined,
             params,
             state,
             inputs,
@@ -175,16 +187,19 @@ class Forward:
         values: dict[Signal, Any] = {
             signal: given[name] for name, signal in self.inputs.items() if name in given
         }
+        blocks = self._refined.program.blocks
         numbers = first + 1 + jnp.arange(steps, dtype=first.dtype)
         held, sequences = {}, {}
-        for name, signals in self._members.items():
-            dtype = self._program.blocks[name].dtype
-            time = numbers.astype(dtype) * dtype.type(self._program.dt)
+        for name, pieces in self._pieces.items():
+            dtype = blocks[name].dtype
+            time = numbers.astype(dtype) * dtype.type(self._refined.program.dt)
             values[self._step] = numbers.astype(dtype)[:, None]
             values[self._time] = time[:, None]
             parts = [
-                values[s].astype(dtype) if s in values else self._constant(constants, s)
-                for s in signals
+                values[s].astype(dtype)[..., start:stop]
+                if s in values
+                else self._constant(constants, s)[start:stop]
+                for s, start, stop in pieces
             ]
             if all(part.ndim == 1 for part in parts):
                 held[name] = jnp.concatenate(parts)
@@ -196,6 +211,15 @@ class Forward:
         assert constants is not None
         start = self._offsets[signal]
         return constants[start : start + signal.size]
+
+
+def _pieces_of(part: Part, offsets: Mapping[Signal, int]) -> list[Piece]:
+    """Find the signals, or pieces of signals, that a part of a block consists of."""
+    pieces = [
+        Piece(s, max(part.start - offset, 0), min(part.stop - offset, s.size))
+        for s, offset in sorted(offsets.items(), key=lambda item: item[1])
+    ]
+    return [piece for piece in pieces if piece.start < piece.stop]
 
 
 def _side_by_side(parts: Sequence[Array], steps: int) -> Array:

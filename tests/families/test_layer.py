@@ -15,6 +15,7 @@ from nengo_jax.core import Role
 from nengo_jax.families import Training
 from nengo_jax.families.keras_layer import call_layer, usual_promotion
 from nengo_jax.nodes import TensorNode
+from nengo_jax.runtime.refine import refine
 from nengo_jax.runtime.sequence import run_sequence
 from nengo_jax.runtime.step import state_axes
 from nengo_jax.runtime.unroll import Inputs
@@ -253,10 +254,12 @@ class Trained:
         self._axes = axes
 
     def run(self, params, state, x, **options):
+        refined = refine(self.program)
+
         def one(params, state, sequence):
             inputs = Inputs({}, {"constants": sequence})
             steps = x.shape[1]
-            return run_sequence(self.program, params, state, inputs, steps, **options)
+            return run_sequence(refined, params, state, inputs, steps, **options)
 
         batched = jax.vmap(one, (None, self._axes, 0), (self._axes, 0))
         state, (samples,) = batched(params, state, x)

@@ -13,11 +13,11 @@ IMAGES = np.random.RandomState(0).uniform(0, 1, (3, 1, 36)).astype("float32")
 
 
 @pytest.fixture
-def knows_option():
+def knows():
     """Forget what was found out of this version of jaxlib, before and after."""
-    compiler_options._knows_option.cache_clear()
-    yield compiler_options._knows_option
-    compiler_options._knows_option.cache_clear()
+    compiler_options._knows.cache_clear()
+    yield compiler_options._knows
+    compiler_options._knows.cache_clear()
 
 
 def _network(transform) -> nengo.Network:
@@ -39,21 +39,22 @@ def _simulator(network: nengo.Network) -> nengo_jax.Simulator:
     return nengo_jax.Simulator(network, minibatch_size=3, progress_bar=False)
 
 
-def test_only_for_convolutions(knows_option):
+def test_only_for_convolutions(knows):
     dense = _network(nengo.Dense((8, 36), init=np.ones((8, 36))))
-    possible = jax.default_backend() == "cpu" and knows_option()
-    for network, wanted in ((dense, False), (_convolution(), possible)):
+    known = [name for name in compiler_options._OPTIONS if knows(name)]
+    possible = jax.default_backend() == "cpu" and known
+    for network, wanted in ((dense, False), (_convolution(), True)):
         with _simulator(network) as sim:
             layer = sim.keras_model.network_layer
-            assert (layer.compiler_options is not None) == wanted
+            options = layer.compiler_options
+            assert list(options or ()) == (known if wanted and possible else [])
 
 
-def test_results_are_the_same_without(monkeypatch, knows_option):
+def test_results_are_the_same_without(monkeypatch, knows):
     unknown = {"xla_cpu_no_such_option": "1"}
     found = []
-    for options in (compiler_options._EIGEN_CONVOLUTIONS, unknown):
-        monkeypatch.setattr(compiler_options, "_EIGEN_CONVOLUTIONS", options)
-        knows_option.cache_clear()
+    for options in (compiler_options._OPTIONS, unknown):
+        monkeypatch.setattr(compiler_options, "_OPTIONS", options)
         network = _convolution()
         source, probe = network.source, network.probe
         with _simulator(network) as sim:

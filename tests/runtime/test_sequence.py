@@ -11,6 +11,7 @@ from nengo.builder import Model
 from nengo_jax.compiler import compile_model
 from nengo_jax.core import Role
 from nengo_jax.families import Training
+from nengo_jax.runtime.refine import refine
 from nengo_jax.runtime.sequence import choose_segments, run_sequence
 from nengo_jax.runtime.unroll import Inputs
 
@@ -37,7 +38,7 @@ def run(program, x, **options):
     params = {n: initial[n] for n in program.names(Role.PARAM)}
     state = {n: initial[n] for n in program.names(Role.STATE)}
     return run_sequence(
-        program, params, state, Inputs({}, {"inputs": x}), len(x), **options
+        refine(program), params, state, Inputs({}, {"inputs": x}), len(x), **options
     )
 
 

@@ -54,6 +54,11 @@ def _as_columns(ops: Sequence[DotInc], settings: Settings) -> bool:
     return few and not settings.batched
 
 
+def _as_vectors_first(ops: Sequence[DotInc], settings: Settings) -> bool:
+    """Whether the axis of a batch comes first in the product, too."""
+    return len(ops) == 1 and settings.batched
+
+
 def _sum_columns(columns: Array, x: Array) -> Array:
     """Multiply matrices, stored as (column, matrix, row), with vectors (matrix, n)."""
     total = columns[0] * x[:, 0, None]
@@ -119,6 +124,8 @@ def _is_uniform(ops: Sequence[DotInc]) -> bool:
 def _prepare(ops: Sequence[DotInc], settings: Settings) -> Mapping[int, Prepare]:
     shape = (len(ops), *ops[0].A.shape)
     axes = (2, 0, 1) if _as_columns(ops, settings) else (0, 1, 2)
+    if _as_vectors_first(ops, settings):
+        return {0: lambda a: a.reshape(shape[1:]).T}
     if _is_uniform(ops):
         return {0: lambda a: a.reshape(shape).transpose(axes)}
     sources = [
@@ -133,10 +140,9 @@ def _prepare(ops: Sequence[DotInc], settings: Settings) -> Mapping[int, Prepare]
 
 def _build(ops: Sequence[DotInc], settings: Settings) -> Run:
     multiply = _sum_columns if _as_columns(ops, settings) else _multiply
-    if len(ops) == 1 and settings.batched:
-        # vectors first: then the axis of a batch comes first in the product, too. And
-        # the vector as it is read: backpropagation then need not keep a copy of it.
-        return lambda a, x: (jnp.dot(x, a[0].T),)
+    if _as_vectors_first(ops, settings):
+        # the vector as it is read: backpropagation then need not keep a copy of it
+        return lambda a, x: (jnp.dot(x, a),)
     if not _is_uniform(ops):
         return _build_tall(ops, multiply) if is_tall(ops[0]) else _build_wide(ops)
 

@@ -16,7 +16,7 @@ from jax import lax
 from ..core import Program, Role
 from .callbacks import CALLED
 
-_CACHE = 8 * 2**20  # bytes that the states and wires of a part may take
+_CACHE = 10 * 2**20  # bytes that the states and wires of a part may take
 _WHOLE_BATCH = "layer"  # a family that sees all examples at once
 
 
@@ -32,7 +32,8 @@ def part_size(program: Program, examples: int) -> int:
     -------
     int
         All of them if they fit, or if something sees the whole batch; or on an
-        accelerator, which has work for all at once.
+        accelerator, which has work for all at once. Otherwise as many as fit, or
+        somewhat less to make all parts equal: another size is compiled anew.
     """
     roles = (Role.STATE, Role.WIRE)
     size = sum(block.nbytes for block in program.blocks.values() if block.role in roles)
@@ -40,7 +41,9 @@ def part_size(program: Program, examples: int) -> int:
     together = together or any(g.family == _WHOLE_BATCH for g in program.groups)
     if together or size * examples <= _CACHE or jax.default_backend() != "cpu":
         return examples
-    return max(1, _CACHE // size)
+    most = max(1, _CACHE // size)
+    equal = max(part for part in range(1, most + 1) if examples % part == 0)
+    return equal if equal > most // 2 else most
 
 
 def map_examples(function: Callable[..., Any], values: tuple, part: int) -> Any:

@@ -20,6 +20,7 @@ from ..core import Access, Block, Group, Program, Role, Sample, Write
 from .memory import contiguous_runs, read
 from .step import Memory
 
+_CUT = (Role.STATE, Role.WIRE, Role.INPUT)
 _MOST = 32  # parts of a block; one that would have more stays whole
 
 
@@ -49,6 +50,12 @@ class Refined:
     program: Program
     parts: Parts
 
+    def parts_of(self, name: str) -> tuple[Part, ...]:
+        """Parts of a block of the program before it was cut; one if it is whole."""
+        if name in self.parts:
+            return self.parts[name]
+        return (Part(name, 0, self.program.blocks[name].size),)
+
     def split(self, memory: Memory) -> dict[str, Array]:
         """Take blocks apart."""
         split = {name: v for name, v in memory.items() if name not in self.parts}
@@ -68,7 +75,7 @@ class Refined:
 
 
 def refine(program: Program) -> Refined:
-    """Cut the states and wires of a program.
+    """Cut the states, wires and inputs of a program.
 
     Parameters
     ----------
@@ -98,7 +105,7 @@ def _choose_parts(program: Program) -> Parts:
     Samples and gathers are not cut, nor are operands that would get a part of a part.
     """
     operands: dict[str, list[Access]] = {
-        name: [] for role in (Role.STATE, Role.WIRE) for name in program.names(role)
+        name: [] for role in _CUT for name in program.names(role)
     }
     for group in program.groups:
         for access in (*group.reads, *(write.access for write in group.writes)):

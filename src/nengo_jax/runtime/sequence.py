@@ -17,7 +17,7 @@ from jax import Array, lax
 
 from ..core import Block, Program, Role
 from .distribution import distribute, run_stages
-from .refine import Refined, refine
+from .refine import Refined
 from .step import Memory, read_operands, run_groups, sample, split_by_time
 from .unroll import Inputs
 
@@ -26,7 +26,7 @@ _VALUES_PER_ELEMENT = 4  # kept for each element of a state or wire, about
 
 
 def run_sequence(
-    program: Program,
+    refined: Refined,
     params: Memory,
     state: Memory,
     inputs: Inputs,
@@ -40,11 +40,12 @@ def run_sequence(
 
     Parameters
     ----------
-    program : Program
-        Without host groups.
+    refined : Refined
+        A program without host groups.
     params, state : mapping of str to Array
+        Blocks of that program before it was cut.
     inputs : Inputs
-        Sequences have shape (steps, size).
+        Blocks of the program that was cut. Sequences have shape (steps, size).
     steps : int
     checkpoint_every : int or None
         Length of a segment; None keeps the values of all steps.
@@ -60,27 +61,23 @@ def run_sequence(
     samples : tuple of Array, shape (steps, size)
         One for each probe.
     """
-    refined = refine(program)
-    split = split_by_time(refined.program, inputs.held.keys())
-    stages = distribute(refined.program, split) if layerwise and steps > 1 else ()
-    if not stages:
-        refined = Refined(program, {})
-        split = split_by_time(program, inputs.held.keys())
-    fine = refined.program
-    fixed = run_groups(fine, split.once, {**params, **inputs.held}, {})
-    operands = read_operands(fine, split, fixed)
+    program = refined.program
+    split = split_by_time(program, inputs.held.keys())
+    stages = distribute(program, split) if layerwise and steps > 1 else ()
+    fixed = run_groups(program, split.once, {**params, **inputs.held}, {})
+    operands = read_operands(program, split, fixed)
 
     def step(state: Memory, now: Memory) -> tuple[Memory, tuple[Array, ...]]:
-        memory = run_groups(fine, split.each, {**fixed, **state, **now}, operands)
+        memory = run_groups(program, split.each, {**fixed, **state, **now}, operands)
         after = {name: memory[name] for name in state}
-        return after, tuple(sample(fine, memory))
+        return after, tuple(sample(program, memory))
 
     def scan(state: Memory, part: Memory, count: int):
         return lax.scan(step, state, part, length=count)
 
     run: Callable = scan
     if stages:
-        run = partial(run_stages, fine, stages, fixed, operands)
+        run = partial(run_stages, program, stages, fixed, operands)
     if checkpoint_every is not None:
         run = partial(_scan_in_segments, run, length=checkpoint_every, remake=True)
     if truncation is not None:
