@@ -3,9 +3,10 @@
     python benchmarks/training.py [--networks a,b] [--repeats R] [--json FILE]
                                   [--peers [FOLDER]] [--tensorflow /path/to/python]
 
-All run in turn. *step* is a call of Keras' compiled training function, *fit* the time
-per batch of ``sim.fit`` over three epochs, which adds data, metrics and callbacks. Each
-network trains with surrogate gradients in all its steps, and with rates in one step.
+All run in turn. *step* is a call of Keras' compiled training function, in a loop over
+batches that lie ready; *fit* the time per batch of ``sim.fit`` over three epochs, which
+adds data, metrics and callbacks. Each network trains with surrogate gradients in all
+its steps, and with rates in one step.
 
 ``--peers`` adds snnTorch, Norse and SpikingJelly from an environment in FOLDER, which
 is made with pip if it does not exist (1.5 GB; without FOLDER it is temporary).
@@ -298,7 +299,7 @@ def _step_function(
     still = np.zeros((len(x), steps, 0), "float32")
     batch = ({node: x, "n_steps": still}, {probe: y})
     model.make_train_function(force=True)
-    data = jax.tree.map(jnp.asarray, batch)
+    batches = [jax.tree.map(jnp.array, batch) for _ in range(_BATCHES)]
 
     def run() -> None:
         state = jax.tree.map(
@@ -310,7 +311,7 @@ def _step_function(
                 metrics_variables=True,
             ),
         )
-        for _ in range(_BATCHES):
+        for data in batches:
             _, state = model.train_function(state, iter([data]))
         jax.block_until_ready(state)
 

@@ -46,6 +46,17 @@ class ArrayBatches(keras.utils.PyDataset):
         self._order: np.ndarray | None = None
         self._examples = len(next(iter(parts[0].values())))
 
+    @property
+    def steps(self) -> int:
+        """Time steps of the longest input."""
+        return max(value.shape[1] for value in self._parts[0].values())
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of a whole batch."""
+        values = (value for part in self._parts for value in part.values())
+        return sum(self._batch_size * value[:1].nbytes for value in values)
+
     def __len__(self) -> int:
         return -(-self._examples // self._batch_size)
 
@@ -102,11 +113,15 @@ def split(parts: tuple[Arrays, ...], share: float) -> tuple[tuple[Arrays, ...], 
     )
 
 
-def _gather(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Copy some rows into new memory that JAX need not copy again."""
-    shape = (len(rows), *array.shape[1:])
-    size = int(np.prod(shape)) * array.itemsize
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return new memory that JAX can use where it lies."""
+    size = int(np.prod(shape)) * dtype.itemsize
     memory = np.empty(size + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
-    batch = memory[start : start + size].view(array.dtype).reshape(shape)
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def _gather(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Copy some rows into new memory that JAX need not copy again."""
+    batch = aligned((len(rows), *array.shape[1:]), array.dtype)
     return np.take(array, rows, axis=0, out=batch, mode="clip")  # unbuffered

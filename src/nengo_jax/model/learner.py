@@ -7,7 +7,7 @@ own copy of the parameters (``exchange.py``).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from ..options import Options
 from .exchange import Exchange, keras_context
 from .feed import Feed
 from .gradients import check, compare_gradients
+from .grouped import choose_batches
 from .inputs import Inputs
 from .layer import STEPS, NetworkLayer
 from .network_model import NetworkModel
@@ -68,6 +69,7 @@ class Learner:
         self._options = options
         self._losses: dict[str, Any] = {}
         self._batch_size = engine.examples
+        self._choose_batches = True
         self._python = PythonParts(engine)
         on_host = engine.compiled.program.on_host
         with keras_context(self._engine):
@@ -122,6 +124,7 @@ class Learner:
             **dict.fromkeys(n for found in counted.values() for n in found),
             **self._losses,
         }
+        self._choose_batches = "steps_per_execution" not in kwargs
         with keras_context(self._engine):
             self.model.name_losses(self._losses, weights, self._feed.targets)
             self.model.compile(
@@ -146,15 +149,14 @@ class Learner:
         self._check_training()
         if validation_data is not None:
             validation_data = self._feed.validation(validation_data, n_steps)
-        callbacks = _with_callbacks(
-            [Synchronize(self._exchange.synchronize), StopAtNaN(list(self._losses))],
-            callbacks,
-        )
+        given = _as_list(callbacks)
+        own = [Synchronize(self._exchange.synchronize), StopAtNaN(list(self._losses))]
         with self._call(stateful):
             arguments = self._feed.arguments(x, y, n_steps, kwargs, training=True)
             if validation_data is not None:
                 arguments["validation_data"] = validation_data
-            return self.model.fit(**arguments, callbacks=callbacks)
+            with self._batches_per_call(arguments["x"], given, kwargs):
+                return self.model.fit(**arguments, callbacks=[*own, *given])
 
     def evaluate(
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
@@ -271,6 +273,21 @@ class Learner:
         return optimizer
 
     @contextmanager
+    def _batches_per_call(
+        self, data: Any, callbacks: Sequence[keras.callbacks.Callback], kwargs: dict
+    ) -> Iterator[None]:
+        """Choose how many batches a call trains with, unless the user has chosen."""
+        model = self.model
+        before = model.steps_per_execution
+        free = self._choose_batches and kwargs.get("steps_per_epoch") is None
+        if free and model.compiled and model.can_group():
+            model.steps_per_execution = choose_batches(data, callbacks)
+        try:
+            yield
+        finally:
+            model.steps_per_execution = before
+
+    @contextmanager
     def _call(self, stateful: bool) -> Iterator[None]:
         """Prepare all for a call of Keras, and take back what it changed."""
         with self._python.call(stateful), self._exchange.call(stateful):
@@ -321,10 +338,10 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _with_callbacks(own: list[keras.callbacks.Callback], given: Any) -> list:
-    """Join callbacks; those of the user are a list, a single one or none."""
-    if isinstance(given, keras.callbacks.CallbackList):
-        return [*own, *given.callbacks]
-    if isinstance(given, keras.callbacks.Callback):
-        return [*own, given]
-    return [*own, *(given or ())]
+def _as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Return callbacks of the user, who gives a list, a single one or none."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
+    if isinstance(callbacks, keras.callbacks.Callback):
+        return [callbacks]
+    return list(callbacks or ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from jax import Array
 from nengo.exceptions import SimulationError, ValidationError
 
 from .failed_step import FailedStep
+from .grouped import GroupedStep
 from .layer import NetworkLayer
 from .own_step import StepOptimizer
 
@@ -48,6 +49,7 @@ class NetworkModel(keras.Model):
         self.failed_step = FailedStep() if layer.has_checks else None
         self._single_loss: SingleLoss | None = None
         self._single_target: str | None = None
+        self._grouped: GroupedStep | None = None
         self.built = True
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -118,6 +120,57 @@ class NetworkModel(keras.Model):
             self.failed_step.remember(logs["loss"], state, x)
         return logs, after
 
+    def can_group(self) -> bool:
+        """Whether several batches can be trained with in one compiled call."""
+        own = isinstance(self.optimizer, StepOptimizer) or self.failed_step is not None
+        return self._compiles() and not own and not self.network_layer.calls_python
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Compile the training with a batch, or with several of them."""
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force)
+        self._grouped = None
+        if not self.can_group():
+            return
+        single = self.train_function
+        grouped = self._grouped = GroupedStep(self.train_step, single)
+
+        def train(state: tuple, iterator: Iterator) -> tuple[dict[str, Any], tuple]:
+            count = self.steps_per_execution
+            if count == 1:
+                return single(state, iterator)
+            return grouped(state, iterator, count)
+
+        self.train_function = train
+
+    def failed_batch(self, last: int) -> int:
+        """Return the number of the batch with which training has failed.
+
+        Parameters
+        ----------
+        last : int
+            Number of the last batch of the call, as Keras tells its callbacks.
+        """
+        if self._grouped is None or self.steps_per_execution == 1:
+            return last
+        return last - self.steps_per_execution + self._grouped.done
+
+    def _make_function(
+        self, step_function: Callable, concatenate_outputs: bool = False
+    ) -> Callable:
+        """Make a loop over batches, for the number of them at the time of a call."""
+        make = partial(super()._make_function, step_function, concatenate_outputs)
+        made: dict[int, Callable] = {}
+
+        def steps(state: tuple, iterator: Iterator) -> tuple:
+            count = self.steps_per_execution
+            if count not in made:
+                made[count] = make()
+            return made[count](state, iterator)
+
+        return steps
+
     def make_test_function(self, force: bool = False) -> None:
         """Compile an evaluation of a batch, with the network's compiler options."""
         if not self._has_options() or (self.test_function is not None and not force):
@@ -141,9 +194,12 @@ class NetworkModel(keras.Model):
 
     def _has_options(self) -> bool:
         """Whether there are options, and Keras compiles for a single device."""
-        given = self.network_layer.compiler_options is not None
+        return self.network_layer.compiler_options is not None and self._compiles()
+
+    def _compiles(self) -> bool:
+        """Whether Keras compiles, and for a single device."""
         alone = keras.distribution.distribution() is None
-        return given and alone and self.jit_compile and not self.run_eagerly
+        return alone and self.jit_compile and not self.run_eagerly
 
     def _compile(self, step: Callable) -> Callable:
         options = self.network_layer.compiler_options

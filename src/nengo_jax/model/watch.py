@@ -59,7 +59,8 @@ class StopAtNaN(keras.callbacks.Callback):
         said = None if failed is None else failed.explain(self.model)
         raise SimulationError(
             f"The loss of {' and '.join(bad)} is {logs['loss']} in epoch "
-            f"{self._epoch + 1}, batch {batch + 1}. {said or _ADVICE}"
+            f"{self._epoch + 1}, batch {self.model.failed_batch(batch) + 1}. "
+            f"{said or _ADVICE}"
         )
 
 
