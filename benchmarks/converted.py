@@ -21,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 IMAGES, BATCH = 512, 64
+_SEED = 0  # of the initial voltages
 _RATE = 100  # Hz for an activation of 1
 MODELS = ("digits", "example")
 
@@ -77,6 +78,7 @@ def with_nengo_jax(name: str) -> Callable[[int], np.ndarray]:
         scale_firing_rates=_RATE,
         inference_only=True,
     )
+    converter.net.seed = _SEED
     (node,), (probe,) = converter.net.nodes[:1], converter.net.probes
     with converter.net:
         nengo_jax.configure_settings(keep_history=True)
@@ -98,6 +100,7 @@ def with_nengo_dl(name: str) -> Callable[[int], np.ndarray]:
         scale_firing_rates=_RATE,
         inference_only=True,
     )
+    converter.net.seed = _SEED
     node, probe = converter.net.nodes[0], converter.net.probes[0]
     with converter.net:
         nengo_dl.configure_settings(keep_history=True, stateful=False)

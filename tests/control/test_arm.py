@@ -47,6 +47,7 @@ def test_a_running_cost_straightens_paths(run_example):
     assert figures.worst < 5
 
 
+@pytest.mark.slow
 def test_the_controller_does_the_same_in_nengo(run_example):
     figures = run_example("arm_in_nengo", 20)
     assert figures.differs < 1e-5
@@ -55,6 +56,7 @@ def test_the_controller_does_the_same_in_nengo(run_example):
     assert figures.fitted_worst < 5
 
 
+@pytest.mark.slow
 def test_spikes_follow_rates(run_example):
     figures = run_example("arm_spiking", 6, 2)
     assert figures.rates_worst < LENGTH

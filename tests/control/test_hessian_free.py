@@ -10,6 +10,7 @@ def check_small_tasks(figures):
     assert figures.integrator.hessian_free < figures.integrator.adam
 
 
+@pytest.mark.slow
 def test_small_tasks_are_learned_with_few_passes(run_example):
     figures = run_example("hessian_free", (40, 30, 8))
     check_small_tasks(figures)

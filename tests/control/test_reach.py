@@ -11,6 +11,7 @@ def check_reaches(figures):
     assert figures.live_differs < 0.01
 
 
+@pytest.mark.slow
 def test_spikes_tell_where_the_hand_will_be(run_example):
     figures = run_example("reach", 16, 2, 16)
     check_reaches(figures)

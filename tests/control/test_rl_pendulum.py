@@ -156,6 +156,7 @@ def test_replay_memory_holds_what_happened_in_its_order(sac, actor):
     assert not np.any(seen[2])
 
 
+@pytest.mark.slow
 def test_a_spiking_actor_learns_and_runs_in_nengo(run_example):
     figures = run_example("rl/sac", 6000, (1,))
     assert figures.curves[0][0] < -900  # no better than a pendulum that hangs

@@ -74,57 +74,57 @@ class GroupedStep:
 
     Attributes
     ----------
-    done : int
-        Batches that the last call has trained with. It ends where the loss is no longer
-        finite.
+    finite : int
+        Batches of the last call before the loss was no longer finite.
     """
 
     def __init__(self, step: Step, single: Callable[[tuple, Iterator], tuple]):
         self._single = single
         self._compiled = jax.jit(_loop(step), donate_argnums=0)
-        self.done = 0
+        self.finite = 0
 
     def __call__(
         self, state: tuple, iterator: Iterator, count: int
     ) -> tuple[dict[str, Any], tuple]:
         """Train with up to ``count`` batches; at least one, or StopIteration."""
         batches = [next(iterator), *islice(iterator, count - 1)]
-        self.done, logs = 0, {}
+        seen, self.finite, logs = 0, 0, {}
         for _, alike in groupby(batches, _shapes):
             group = list(alike)
             if len(group) == 1:
                 logs, state = self._single(state, iter(group))
-                done = 1
+                finite = int(np.isfinite(float(logs.get("loss", 0.0))))
             else:
                 stacked = _stack(group, count)
-                found, logs, state = self._compiled(state, stacked, len(group))
-                done = int(found)
-            self.done += done
-            if done < len(group) or not np.isfinite(float(logs.get("loss", 0.0))):
-                break
+                finite, logs, state = self._compiled(state, stacked, len(group))
+            if self.finite == seen:
+                self.finite += int(finite)
+            seen += len(group)
         return logs, state
 
 
 def _loop(step: Step) -> Callable[[tuple, Any, Array], tuple[Array, dict, tuple]]:
-    """Make the function of some batches out of that of one."""
+    """Make the function of some batches out of that of one.
+
+    It returns how many there were before the loss was no longer finite, what the last
+    one says, and the state after it.
+    """
     step = jax.jit(step)  # traced once, for its shapes and in the loop
 
     def run(state: tuple, batches: Any, count: Array) -> tuple[Array, dict, tuple]:
         def batch(k: Array) -> Any:
             return jax.tree.map(lambda values: values[k], batches)
 
-        def goes_on(carry: tuple) -> Array:
-            k, logs, _ = carry
-            return (k < count) & jnp.isfinite(logs.get("loss", jnp.zeros(())))
-
-        def body(carry: tuple) -> tuple:
-            k, before, state = carry
+        def body(k: Array, carry: tuple) -> tuple:
+            finite, before, state = carry
             logs, after = step(state, batch(k))
-            return k + 1, _like(before, logs), _like(state, after)
+            fine = (finite == k) & jnp.isfinite(logs.get("loss", 0.0))
+            finite = finite + fine.astype(finite.dtype)
+            return finite, _like(before, logs), _like(state, after)
 
         shapes, _ = jax.eval_shape(step, state, batch(jnp.int32(0)))
-        none = {name: jnp.zeros(s.shape, s.dtype) for name, s in shapes.items()}
-        return lax.while_loop(goes_on, body, (jnp.int32(0), none, state))
+        none = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return lax.fori_loop(0, count, body, (jnp.int32(0), none, state))
 
     return run
 

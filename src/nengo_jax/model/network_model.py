@@ -154,7 +154,7 @@ class NetworkModel(keras.Model):
         """
         if self._grouped is None or self.steps_per_execution == 1:
             return last
-        return last - self.steps_per_execution + self._grouped.done
+        return last - self.steps_per_execution + 1 + self._grouped.finite
 
     def _make_function(
         self, step_function: Callable, concatenate_outputs: bool = False

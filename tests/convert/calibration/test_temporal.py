@@ -159,6 +159,7 @@ def test_activations_of_all_time_steps_count():
         )
 
 
+@pytest.mark.slow
 def test_a_filter_follows_data_that_change_slowly():
     """With one step for each time step, as the network runs in a loop."""
     model, steps = dense(), 1500
