@@ -94,7 +94,7 @@ class Forward:
         fed = {
             s: slot for s, slot in slots.items() if slot.block in (CONSTANTS, INPUTS)
         }
-        self._offsets = {s: slot.offset for s, slot in fed.items()}
+        self._offsets = {s: t.offset for s, t in fed.items() if t.block == CONSTANTS}
         self._pieces = {
             part.name: _pieces_of(
                 part, {s: t.offset for s, t in fed.items() if t.block == block}

@@ -101,6 +101,67 @@ def test_callbacks_of_batches_see_each_of_them(network):
     assert seen.batches == [4, 9, 14] * 3  # as Keras numbers them
 
 
+class Evaluates(keras.callbacks.Callback):
+    """Looks at the first two batches while a training goes on."""
+
+    def __init__(self, sim, network):
+        super().__init__()
+        self._sim, self._network, self.found = sim, network, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        source, probe = self._network.source, self._network.probe
+        error = self._sim.evaluate({source: X}, Y, steps=2, verbose=0)["loss"]
+        shown = self._sim.predict({source: X}, steps=2, verbose=0)[probe]
+        self.found.append((error, shown, logs["val_loss"]))
+
+
+def test_evaluations_keep_their_number_of_batches(network):
+    with nengo_jax.Simulator(
+        network, minibatch_size=BATCH, dtype="float64", progress_bar=False
+    ) as sim:
+        sim.compile("sgd", loss="mse")
+        evaluates = Evaluates(sim, network)
+        sim.fit(
+            {network.source: X},
+            Y,
+            validation_data=({network.source: X}, Y),
+            validation_steps=2,
+            callbacks=[evaluates],
+            verbose=0,
+        )
+        first = {network.source: X[: 2 * BATCH]}
+        shown = sim.predict(first, verbose=0)[network.probe]
+        error = sim.evaluate(first, Y[: 2 * BATCH], verbose=0)["loss"]
+    ((found, seen, validated),) = evaluates.found
+    np.testing.assert_allclose(seen, shown, rtol=1e-9)
+    assert found == pytest.approx(error, rel=1e-9)
+    assert validated == pytest.approx(error, rel=1e-9)
+
+
+def test_an_error_of_a_source_leaves_what_was_learned(network):
+    class Source(keras.utils.PyDataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, number):
+            if number == 3:
+                raise OSError("no such file")
+            here = slice(number * BATCH, (number + 1) * BATCH)
+            return {network.source: X[here]}, {network.probe: Y[here]}
+
+    found = []
+    for count in (1, 5):
+        with nengo_jax.Simulator(
+            network, minibatch_size=BATCH, dtype="float64", progress_bar=False
+        ) as sim:
+            sim.compile("sgd", loss="mse", steps_per_execution=count)
+            with pytest.raises(OSError, match="no such file"):
+                sim.fit(Source(), shuffle=False, verbose=0)
+            assert int(sim.keras_model.optimizer.iterations.value) == 3
+            found.append(sim.predict({network.source: X}, verbose=0)[network.probe])
+    np.testing.assert_allclose(*found, rtol=1e-9)
+
+
 def test_batches_of_a_call():
     def data(*shape):
         return ArrayBatches(({"x": np.zeros(shape, np.float32)},), BATCH)

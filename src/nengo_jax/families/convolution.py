@@ -15,7 +15,8 @@ To run a network, there are two more choices. A sum over windows that do not ove
 not joined with the equations of the neurons before it; joined, these are worked out
 one neuron at a time: pooling 3200 spiking neurons takes 4 us instead of 1.6. And XLA is
 slow with few input channels: 48 us for 32 kernels of 3 x 3 on one channel of 28 x 28,
-8 us as a sum of shifted inputs; 69 us for three channels of 32 x 32, 33 us as patches.
+11 us as patches; 69 us for three channels of 32 x 32, 33 us as patches. Larger kernels
+make more patches than that is worth.
 """
 
 from __future__ import annotations
@@ -216,7 +217,11 @@ def convolve_channels(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 
 def pool_channels(x: Array, kernel: Array, geometry: Geometry) -> Array:
-    """Do the same, channel by channel, for windows that do not overlap."""
+    """Do the same, channel by channel, for windows that do not overlap.
+
+    Each element belongs to one window, so it is multiplied with its weight before the
+    windows are added up.
+    """
     windows, padding = kernel.shape[:-2], [(*pair, 0) for pair in geometry.padding]
     if geometry.channels_last:
         window, weights = (*windows, 1), kernel[..., 0, :]
@@ -246,8 +251,8 @@ def _multiply_patches(patches: list[Array], kernel: Array, geometry: Geometry) -
     return y if geometry.channels_last else jnp.moveaxis(y, -1, 0)
 
 
-_FEW_CHANNELS = 4  # of the input, up to which XLA's own form runs slowly
-_SMALL_KERNEL = 25  # elements up to which shifted inputs are faster than patches
+_FEW_CHANNELS = 3  # of the input, up to which XLA's own form runs slowly
+_SMALL_KERNEL = 25  # elements up to which patches are faster then
 
 
 def _choose_form(
@@ -257,21 +262,20 @@ def _choose_form(
         return convolve
     channels, training = conv.input_shape.n_channels, settings.training is not None
     if 1 < conv.groups == channels:
-        pools = _is_pooling(conv) and not training
-        return pool_channels if pools else convolve_channels
-    if training:
+        apart = _windows_lie_apart(conv) and not training
+        return pool_channels if apart else convolve_channels
+    small = np.prod(conv.kernel_size) <= _SMALL_KERNEL
+    if training or (channels <= _FEW_CHANNELS and small):
         return convolve_patches
-    if channels == 1 and np.prod(conv.kernel_size) <= _SMALL_KERNEL:
-        return convolve_channels
-    return convolve_patches if channels <= _FEW_CHANNELS else convolve
+    return convolve
 
 
-def _is_pooling(conv: Convolution | ConvolutionTranspose) -> bool:
-    """Whether windows lie side by side, and each makes one element of its channel."""
+def _windows_lie_apart(conv: Convolution | ConvolutionTranspose) -> bool:
+    """Whether windows share no element, and each channel has one filter."""
     if isinstance(conv, ConvolutionTranspose) or set(dilation_of(conv)) != {1}:
         return False
-    own = conv.n_filters == conv.input_shape.n_channels
-    return own and tuple(conv.strides) == tuple(conv.kernel_size)
+    single = conv.n_filters == conv.input_shape.n_channels
+    return single and tuple(conv.strides) == tuple(conv.kernel_size)
 
 
 def _build(ops: Sequence[GeneralConvInc], settings: Settings) -> Run:

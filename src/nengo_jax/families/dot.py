@@ -55,7 +55,7 @@ def _as_columns(ops: Sequence[DotInc], settings: Settings) -> bool:
 
 
 def _as_vectors_first(ops: Sequence[DotInc], settings: Settings) -> bool:
-    """Whether the axis of a batch comes first in the product, too."""
+    """Whether to multiply as ``x @ A.T``, which leaves the axis of a batch in front."""
     return len(ops) == 1 and settings.batched
 
 
@@ -122,10 +122,10 @@ def _is_uniform(ops: Sequence[DotInc]) -> bool:
 
 
 def _prepare(ops: Sequence[DotInc], settings: Settings) -> Mapping[int, Prepare]:
+    if _as_vectors_first(ops, settings):
+        return {0: lambda a: a.reshape(ops[0].A.shape).T}
     shape = (len(ops), *ops[0].A.shape)
     axes = (2, 0, 1) if _as_columns(ops, settings) else (0, 1, 2)
-    if _as_vectors_first(ops, settings):
-        return {0: lambda a: a.reshape(shape[1:]).T}
     if _is_uniform(ops):
         return {0: lambda a: a.reshape(shape).transpose(axes)}
     sources = [

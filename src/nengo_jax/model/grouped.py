@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def choose_batches(data: Any, callbacks: Iterable[keras.callbacks.Callback]) -> 
     """
     if not isinstance(data, ArrayBatches) or any(map(_sees_batches, callbacks)):
         return 1
-    if data.steps > 1:
+    if data.steps > 1 or keras.config.max_steps_per_epoch() is not None:
         return 1
     fit = _MOST_BYTES // max(1, data.batch_bytes)
     return max(1, min(_MOST, fit, len(data)))
@@ -61,6 +61,26 @@ def _sees_batches(callback: keras.callbacks.Callback) -> bool:
     )
 
 
+class Trained(NamedTuple):
+    """What some batches leave behind.
+
+    Attributes
+    ----------
+    logs : dict of str to Array
+        What the last one says.
+    state : tuple
+    finite : int
+        Batches before the loss was no longer finite.
+    error : Exception or None
+        Why there are no more batches, if their source has failed.
+    """
+
+    logs: dict[str, Any]
+    state: tuple
+    finite: int
+    error: Exception | None
+
+
 class GroupedStep:
     """A training step that takes several batches at a time.
 
@@ -71,36 +91,39 @@ class GroupedStep:
     single : callable
         ``single(state, iterator) -> (logs, state)``, Keras' own for the batches of an
         iterator.
-
-    Attributes
-    ----------
-    finite : int
-        Batches of the last call before the loss was no longer finite.
     """
 
     def __init__(self, step: Step, single: Callable[[tuple, Iterator], tuple]):
         self._single = single
         self._compiled = jax.jit(_loop(step), donate_argnums=0)
-        self.finite = 0
 
-    def __call__(
-        self, state: tuple, iterator: Iterator, count: int
-    ) -> tuple[dict[str, Any], tuple]:
-        """Train with up to ``count`` batches; at least one, or StopIteration."""
-        batches = [next(iterator), *islice(iterator, count - 1)]
-        seen, self.finite, logs = 0, 0, {}
+    def __call__(self, state: tuple, iterator: Iterator, count: int) -> Trained:
+        """Train with up to ``count`` batches; at least one, or the iterator's error."""
+        batches, error = _take(iterator, count)
+        seen, finite, logs = 0, 0, {}
         for _, alike in groupby(batches, _shapes):
             group = list(alike)
             if len(group) == 1:
                 logs, state = self._single(state, iter(group))
-                finite = int(np.isfinite(float(logs.get("loss", 0.0))))
+                found = int(np.isfinite(float(logs.get("loss", 0.0))))
             else:
                 stacked = _stack(group, count)
-                finite, logs, state = self._compiled(state, stacked, len(group))
-            if self.finite == seen:
-                self.finite += int(finite)
+                found, logs, state = self._compiled(state, stacked, len(group))
+            if finite == seen:
+                finite += int(found)
             seen += len(group)
-        return logs, state
+        return Trained(logs, state, finite, error)
+
+
+def _take(iterator: Iterator, count: int) -> tuple[list, Exception | None]:
+    """Take batches; an error after the first one waits until they are trained with."""
+    batches = [next(iterator)]
+    try:
+        for batch in islice(iterator, count - 1):
+            batches.append(batch)
+    except Exception as error:  # whatever a source of the user raises
+        return batches, error
+    return batches, None
 
 
 def _loop(step: Step) -> Callable[[tuple, Any, Array], tuple[Array, dict, tuple]]:

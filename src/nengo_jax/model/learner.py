@@ -155,7 +155,8 @@ class Learner:
             arguments = self._feed.arguments(x, y, n_steps, kwargs, training=True)
             if validation_data is not None:
                 arguments["validation_data"] = validation_data
-            with self._batches_per_call(arguments["x"], given, kwargs):
+            count = self._batches_per_call(arguments["x"], given, kwargs)
+            with self.model.batches_per_call(count):
                 return self.model.fit(**arguments, callbacks=[*own, *given])
 
     def evaluate(
@@ -272,20 +273,16 @@ class Learner:
                 optimizer.build(self.model.trainable_variables)
         return optimizer
 
-    @contextmanager
     def _batches_per_call(
         self, data: Any, callbacks: Sequence[keras.callbacks.Callback], kwargs: dict
-    ) -> Iterator[None]:
+    ) -> int:
         """Choose how many batches a call trains with, unless the user has chosen."""
         model = self.model
-        before = model.steps_per_execution
-        free = self._choose_batches and kwargs.get("steps_per_epoch") is None
-        if free and model.compiled and model.can_group():
-            model.steps_per_execution = choose_batches(data, callbacks)
-        try:
-            yield
-        finally:
-            model.steps_per_execution = before
+        if not (self._choose_batches and model.compiled and model.can_group()):
+            return model.steps_per_execution
+        if model.steps_per_execution > 1 or kwargs.get("steps_per_epoch") is not None:
+            return model.steps_per_execution
+        return choose_batches(data, callbacks)
 
     @contextmanager
     def _call(self, stateful: bool) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +17,11 @@ from .failed_step import FailedStep
 from .grouped import GroupedStep
 from .layer import NetworkLayer
 from .own_step import StepOptimizer
+
+_STATE = [  # what Keras hands from one training step to the next
+    f"{kind}_variables"
+    for kind in ("trainable", "non_trainable", "optimizer", "metrics")
+]
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,9 @@ class NetworkModel(keras.Model):
         self.failed_step = FailedStep() if layer.has_checks else None
         self._single_loss: SingleLoss | None = None
         self._single_target: str | None = None
-        self._grouped: GroupedStep | None = None
+        self._batches_per_call: int | None = None
+        self._evaluated_per_call = 1
+        self._finite: int | None = None
         self.built = True
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -125,22 +133,51 @@ class NetworkModel(keras.Model):
         own = isinstance(self.optimizer, StepOptimizer) or self.failed_step is not None
         return self._compiles() and not own and not self.network_layer.calls_python
 
+    @contextmanager
+    def batches_per_call(self, count: int) -> Iterator[None]:
+        """Let ``fit`` train with several batches in a call; others keep their number.
+
+        Keras takes the number from ``steps_per_execution`` when it makes its iterator,
+        just before it makes the training function.
+        """
+        before = (
+            self.steps_per_execution,
+            self._batches_per_call,
+            self._evaluated_per_call,
+        )
+        self._evaluated_per_call = self.steps_per_execution
+        self.steps_per_execution = self._batches_per_call = count
+        try:
+            yield
+        finally:
+            (
+                self.steps_per_execution,
+                self._batches_per_call,
+                self._evaluated_per_call,
+            ) = before
+
     def make_train_function(self, force: bool = False) -> None:
         """Compile the training with a batch, or with several of them."""
+        if self._batches_per_call is not None:
+            self.steps_per_execution = self._evaluated_per_call
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
-        self._grouped = None
         if not self.can_group():
             return
         single = self.train_function
-        grouped = self._grouped = GroupedStep(self.train_step, single)
+        grouped = GroupedStep(self.train_step, single)
 
         def train(state: tuple, iterator: Iterator) -> tuple[dict[str, Any], tuple]:
-            count = self.steps_per_execution
+            count = self._batches_per_call or self.steps_per_execution
+            self._finite = None
             if count == 1:
                 return single(state, iterator)
-            return grouped(state, iterator, count)
+            logs, state, self._finite, error = grouped(state, iterator, count)
+            if error is not None:
+                self._jax_state = dict(zip(_STATE, state, strict=True))
+                raise error
+            return logs, state
 
         self.train_function = train
 
@@ -152,24 +189,10 @@ class NetworkModel(keras.Model):
         last : int
             Number of the last batch of the call, as Keras tells its callbacks.
         """
-        if self._grouped is None or self.steps_per_execution == 1:
+        if self._finite is None:
             return last
-        return last - self.steps_per_execution + 1 + self._grouped.finite
-
-    def _make_function(
-        self, step_function: Callable, concatenate_outputs: bool = False
-    ) -> Callable:
-        """Make a loop over batches, for the number of them at the time of a call."""
-        make = partial(super()._make_function, step_function, concatenate_outputs)
-        made: dict[int, Callable] = {}
-
-        def steps(state: tuple, iterator: Iterator) -> tuple:
-            count = self.steps_per_execution
-            if count not in made:
-                made[count] = make()
-            return made[count](state, iterator)
-
-        return steps
+        count = self._batches_per_call or self.steps_per_execution
+        return last - count + 1 + self._finite
 
     def make_test_function(self, force: bool = False) -> None:
         """Compile an evaluation of a batch, with the network's compiler options."""

@@ -16,7 +16,7 @@ from jax import lax
 from ..core import Program, Role
 from .callbacks import CALLED
 
-_CACHE = 10 * 2**20  # bytes that the states and wires of a part may take
+_CACHE = 10 * 2**20  # bytes that the states and wires of a part may take; measured
 _WHOLE_BATCH = "layer"  # a family that sees all examples at once
 
 

@@ -3,7 +3,8 @@
 Blocks hold the signals of many operators side by side, so that few arrays are handed
 from step to step. Where it matters which operator needs which signal, as when a loop
 over time is taken apart, smaller blocks say more. The result is a program like any
-other; only its states have to be taken apart before a run and joined after it.
+other; its states have to be taken apart before a run and joined after it, and its
+inputs to be given in parts.
 """
 
 from __future__ import annotations
