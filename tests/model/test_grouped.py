@@ -42,19 +42,22 @@ class Seen(keras.callbacks.Callback):
         self.epochs += 1
 
 
-def train(network, y=Y, callbacks=None, steps=None, **options):
-    """Return losses, what the trained network says, and calls of the program."""
-    np.random.seed(0)  # noqa: NPY002, from which Keras takes the order of examples
-    with nengo_jax.Simulator(
+def simulator(network):
+    return nengo_jax.Simulator(
         network, minibatch_size=BATCH, dtype="float64", progress_bar=False
-    ) as sim:
+    )
+
+
+def train(network, callbacks=None, **options):
+    """Return losses, what the trained network says, and its error."""
+    np.random.seed(0)  # noqa: NPY002, from which Keras takes the order of examples
+    with simulator(network) as sim:
         sim.compile(keras.optimizers.Adam(1e-3), loss="mse", metrics=["mae"], **options)
         history = sim.fit(
             {network.source: X},
-            y,
-            n_steps=steps,
+            Y,
             epochs=3,
-            validation_data=({network.source: X[:7]}, y[:7]),
+            validation_data=({network.source: X[:7]}, Y[:7]),
             callbacks=callbacks,
             verbose=0,
         )
@@ -62,7 +65,7 @@ def train(network, y=Y, callbacks=None, steps=None, **options):
             "steps_per_execution", 1
         )
         said = sim.predict({network.source: X}, verbose=0)[network.probe]
-        error = sim.evaluate({network.source: X}, y, verbose=0)["loss"]
+        error = sim.evaluate({network.source: X}, Y, verbose=0)["loss"]
         return history.history, said, error
 
 
@@ -85,7 +88,7 @@ def test_a_loss_of_nan_names_its_batch(network, count, example):
     y = Y.copy()
     y[example] = np.nan
     options = {} if count is None else {"steps_per_execution": count}
-    with nengo_jax.Simulator(network, minibatch_size=BATCH, progress_bar=False) as sim:
+    with simulator(network) as sim:
         sim.compile("sgd", loss="mse", **options)
         with pytest.raises(SimulationError, match=f"batch {1 + example // BATCH}\\."):
             sim.fit({network.source: X}, y, shuffle=False, verbose=0)
@@ -116,9 +119,7 @@ class Evaluates(keras.callbacks.Callback):
 
 
 def test_evaluations_keep_their_number_of_batches(network):
-    with nengo_jax.Simulator(
-        network, minibatch_size=BATCH, dtype="float64", progress_bar=False
-    ) as sim:
+    with simulator(network) as sim:
         sim.compile("sgd", loss="mse")
         evaluates = Evaluates(sim, network)
         sim.fit(
@@ -151,9 +152,7 @@ def test_an_error_of_a_source_leaves_what_was_learned(network):
 
     found = []
     for count in (1, 5):
-        with nengo_jax.Simulator(
-            network, minibatch_size=BATCH, dtype="float64", progress_bar=False
-        ) as sim:
+        with simulator(network) as sim:
             sim.compile("sgd", loss="mse", steps_per_execution=count)
             with pytest.raises(OSError, match="no such file"):
                 sim.fit(Source(), shuffle=False, verbose=0)
@@ -191,9 +190,7 @@ def test_batches_of_changing_size(network):
 
     found = []
     for count in (1, 7):
-        with nengo_jax.Simulator(
-            network, minibatch_size=BATCH, dtype="float64", progress_bar=False
-        ) as sim:
+        with simulator(network) as sim:
             sim.compile("adam", loss="mse", steps_per_execution=count)
             history = sim.fit(Source(), epochs=2, shuffle=False, verbose=0).history
             said = sim.predict({network.source: X}, verbose=0)[network.probe]

@@ -262,16 +262,16 @@ def _choose_form(
         return convolve
     channels, training = conv.input_shape.n_channels, settings.training is not None
     if 1 < conv.groups == channels:
-        apart = _windows_lie_apart(conv) and not training
-        return pool_channels if apart else convolve_channels
+        pools = _can_pool(conv) and not training
+        return pool_channels if pools else convolve_channels
     small = np.prod(conv.kernel_size) <= _SMALL_KERNEL
     if training or (channels <= _FEW_CHANNELS and small):
         return convolve_patches
     return convolve
 
 
-def _windows_lie_apart(conv: Convolution | ConvolutionTranspose) -> bool:
-    """Whether windows share no element, and each channel has one filter."""
+def _can_pool(conv: Convolution | ConvolutionTranspose) -> bool:
+    """Whether windows lie side by side, and each channel has one filter."""
     if isinstance(conv, ConvolutionTranspose) or set(dilation_of(conv)) != {1}:
         return False
     single = conv.n_filters == conv.input_shape.n_channels

@@ -54,7 +54,7 @@ def _as_columns(ops: Sequence[DotInc], settings: Settings) -> bool:
     return few and not settings.batched
 
 
-def _as_vectors_first(ops: Sequence[DotInc], settings: Settings) -> bool:
+def _vectors_first(ops: Sequence[DotInc], settings: Settings) -> bool:
     """Whether to multiply as ``x @ A.T``, which leaves the axis of a batch in front."""
     return len(ops) == 1 and settings.batched
 
@@ -122,7 +122,7 @@ def _is_uniform(ops: Sequence[DotInc]) -> bool:
 
 
 def _prepare(ops: Sequence[DotInc], settings: Settings) -> Mapping[int, Prepare]:
-    if _as_vectors_first(ops, settings):
+    if _vectors_first(ops, settings):
         return {0: lambda a: a.reshape(ops[0].A.shape).T}
     shape = (len(ops), *ops[0].A.shape)
     axes = (2, 0, 1) if _as_columns(ops, settings) else (0, 1, 2)
@@ -140,7 +140,7 @@ def _prepare(ops: Sequence[DotInc], settings: Settings) -> Mapping[int, Prepare]
 
 def _build(ops: Sequence[DotInc], settings: Settings) -> Run:
     multiply = _sum_columns if _as_columns(ops, settings) else _multiply
-    if _as_vectors_first(ops, settings):
+    if _vectors_first(ops, settings):
         # the vector as it is read: backpropagation then need not keep a copy of it
         return lambda a, x: (jnp.dot(x, a),)
     if not _is_uniform(ops):

@@ -153,7 +153,10 @@ def _loop(step: Step) -> Callable[[tuple, Any, Array], tuple[Array, dict, tuple]
 
 
 def _like(wanted: Any, given: Any) -> Any:
-    """Return values in the containers and of the types that a loop began with."""
+    """Return values in the containers and of the types that a loop began with.
+
+    Keras returns lists where it was given tuples, and numbers whose type is weak.
+    """
     old, structure = jax.tree.flatten(wanted)
     new = zip(jax.tree.leaves(given), old, strict=True)
     return jax.tree.unflatten(structure, [jnp.asarray(a, b.dtype) for a, b in new])

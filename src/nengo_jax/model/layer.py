@@ -71,7 +71,7 @@ class NetworkLayer(keras.layers.Layer):
         self.batch_size = batch_size
         self._options = options
         self._program = compiled.program
-        self.calls_python = python is not None  # in the order of steps
+        self.calls_python = python is not None  # which wants it in the order of steps
 
         def make(training: bool) -> Forward:
             program = compiled.for_training(training_of(options) if training else None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import keras
@@ -22,6 +22,13 @@ _STATE = [  # what Keras hands from one training step to the next
     f"{kind}_variables"
     for kind in ("trainable", "non_trainable", "optimizer", "metrics")
 ]
+
+
+class PerCall(NamedTuple):
+    """How many batches Keras takes in a call while ``fit`` goes on."""
+
+    training: int
+    evaluation: int
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,8 @@ class NetworkModel(keras.Model):
         self.failed_step = FailedStep() if layer.has_checks else None
         self._single_loss: SingleLoss | None = None
         self._single_target: str | None = None
-        self._batches_per_call: int | None = None
-        self._evaluated_per_call = 1
-        self._finite: int | None = None
+        self._per_call: PerCall | None = None
+        self._after_failed = 0  # batches of the last call after the first that failed
         self.built = True
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -140,26 +146,18 @@ class NetworkModel(keras.Model):
         Keras takes the number from ``steps_per_execution`` when it makes its iterator,
         just before it makes the training function.
         """
-        before = (
-            self.steps_per_execution,
-            self._batches_per_call,
-            self._evaluated_per_call,
-        )
-        self._evaluated_per_call = self.steps_per_execution
-        self.steps_per_execution = self._batches_per_call = count
+        number, outer = self.steps_per_execution, self._per_call
+        self.steps_per_execution = count
+        self._per_call = PerCall(training=count, evaluation=number)
         try:
             yield
         finally:
-            (
-                self.steps_per_execution,
-                self._batches_per_call,
-                self._evaluated_per_call,
-            ) = before
+            self.steps_per_execution, self._per_call = number, outer
 
     def make_train_function(self, force: bool = False) -> None:
         """Compile the training with a batch, or with several of them."""
-        if self._batches_per_call is not None:
-            self.steps_per_execution = self._evaluated_per_call
+        if self._per_call is not None:
+            self.steps_per_execution = self._per_call.evaluation
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
@@ -169,11 +167,14 @@ class NetworkModel(keras.Model):
         grouped = GroupedStep(self.train_step, single)
 
         def train(state: tuple, iterator: Iterator) -> tuple[dict[str, Any], tuple]:
-            count = self._batches_per_call or self.steps_per_execution
-            self._finite = None
+            self._after_failed = 0
+            count = self.steps_per_execution
+            if self._per_call is not None:
+                count = self._per_call.training
             if count == 1:
                 return single(state, iterator)
-            logs, state, self._finite, error = grouped(state, iterator, count)
+            logs, state, finite, error = grouped(state, iterator, count)
+            self._after_failed = count - 1 - finite
             if error is not None:
                 self._jax_state = dict(zip(_STATE, state, strict=True))
                 raise error
@@ -189,10 +190,7 @@ class NetworkModel(keras.Model):
         last : int
             Number of the last batch of the call, as Keras tells its callbacks.
         """
-        if self._finite is None:
-            return last
-        count = self._batches_per_call or self.steps_per_execution
-        return last - count + 1 + self._finite
+        return last - self._after_failed
 
     def make_test_function(self, force: bool = False) -> None:
         """Compile an evaluation of a batch, with the network's compiler options."""
