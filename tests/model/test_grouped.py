@@ -165,9 +165,10 @@ def test_batches_of_a_call():
     def data(*shape):
         return ArrayBatches(({"x": np.zeros(shape, np.float32)},), BATCH)
 
-    assert choose_batches(data(400, 1, 2), []) == 16
+    assert choose_batches(data(384, 1, 2), []) == 16
     assert choose_batches(data(20, 1, 2), []) == 5
-    assert choose_batches(data(400, 1, 2), [keras.callbacks.EarlyStopping()]) == 16
+    assert choose_batches(data(80, 1, 2), []) == 10  # two calls for 20 batches
+    assert choose_batches(data(384, 1, 2), [keras.callbacks.EarlyStopping()]) == 16
     assert choose_batches(data(400, 1, 2), [Seen()]) == 1
     assert choose_batches(data(400, 2, 2), []) == 1  # steps in time
     assert choose_batches(data(40, 1, 2**19), []) == 2  # 8 MiB each

@@ -7,6 +7,7 @@ anew each time. Here batches are gathered into memory that begins where JAX want
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -115,7 +116,7 @@ def split(parts: tuple[Arrays, ...], share: float) -> tuple[tuple[Arrays, ...], 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Return new memory that JAX can use where it lies."""
-    size = int(np.prod(shape)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     memory = np.empty(size + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
     return memory[start : start + size].view(dtype).reshape(shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
+from math import ceil
 from typing import Any, NamedTuple
 
 import jax
@@ -43,14 +44,17 @@ def choose_batches(data: Any, callbacks: Iterable[keras.callbacks.Callback]) -> 
     Returns
     -------
     int
-        One if somebody looks at each batch, or if a call would gain nothing.
+        One if somebody looks at each batch, or if a call would gain nothing. All calls
+        of an epoch take as many where that is possible: what is missing in the last one
+        would be copied for nothing.
     """
     if not isinstance(data, ArrayBatches) or any(map(_sees_batches, callbacks)):
         return 1
     if data.steps > 1 or keras.config.max_steps_per_epoch() is not None:
         return 1
     fit = _MOST_BYTES // max(1, data.batch_bytes)
-    return max(1, min(_MOST, fit, len(data)))
+    calls = ceil(len(data) / max(1, min(_MOST, fit)))
+    return max(1, ceil(len(data) / max(1, calls)))
 
 
 def _sees_batches(callback: keras.callbacks.Callback) -> bool:
@@ -163,7 +167,7 @@ def _like(wanted: Any, given: Any) -> Any:
 
 
 def _shapes(batch: Any) -> Any:
-    return jax.tree.map(lambda value: (value.shape, str(value.dtype)), batch)
+    return jax.tree.map(lambda value: (value.shape, value.dtype), batch)
 
 
 def _stack(batches: Sequence[Any], count: int) -> Any:
