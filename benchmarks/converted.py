@@ -21,7 +21,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 IMAGES, BATCH = 512, 64
-_SEED = 0  # of the initial voltages
 _RATE = 100  # Hz for an activation of 1
 MODELS = ("digits", "example")
 
@@ -64,6 +63,12 @@ def _images() -> np.ndarray:
     return np.random.RandomState(1).uniform(0, 1, (IMAGES, 784)).astype("float32")
 
 
+def _neurons(nengo) -> object:
+    """Return neurons that begin alike in both packages."""
+    zero = {"voltage": nengo.dists.Choice([0])}
+    return nengo.SpikingRectifiedLinear(initial_state=zero)
+
+
 def with_nengo_jax(name: str) -> Callable[[int], np.ndarray]:
     """Return a function that presents all images for some steps."""
     import nengo_jax
@@ -74,11 +79,10 @@ def with_nengo_jax(name: str) -> Callable[[int], np.ndarray]:
 
     converter = nengo_jax.Converter(
         make_model(keras, name),
-        swap_activations={"relu": nengo.SpikingRectifiedLinear()},
+        swap_activations={"relu": _neurons(nengo)},
         scale_firing_rates=_RATE,
         inference_only=True,
     )
-    converter.net.seed = _SEED
     (node,), (probe,) = converter.net.nodes[:1], converter.net.probes
     with converter.net:
         nengo_jax.configure_settings(keep_history=True)
@@ -96,11 +100,10 @@ def with_nengo_dl(name: str) -> Callable[[int], np.ndarray]:
 
     converter = nengo_dl.Converter(
         make_model(tf.keras, name),
-        swap_activations={tf.keras.activations.relu: nengo.SpikingRectifiedLinear()},
+        swap_activations={tf.keras.activations.relu: _neurons(nengo)},
         scale_firing_rates=_RATE,
         inference_only=True,
     )
-    converter.net.seed = _SEED
     node, probe = converter.net.nodes[0], converter.net.probes[0]
     with converter.net:
         nengo_dl.configure_settings(keep_history=True, stateful=False)
