@@ -137,3 +137,28 @@ def test_freezing_writes_into_layers(data):
     with simulator(network) as sim:
         now = sim.predict(x, verbose=0)[network.p]
     np.testing.assert_allclose(now, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [None, 3])
+def test_several_batches_in_a_call_train_layers_alike(data, count):
+    """States of layers, and what they draw, go from one batch to the next."""
+    x, y = (value[:, :1] for value in data)
+    x, y = np.tile(x, (4, 1, 1)), np.tile(y, (4, 1, 1))
+    found = []
+    for number in (1, count):
+        keras.utils.set_random_seed(1)
+        network = make_network(
+            keras.layers.Dense(6),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.5, seed=3),
+            keras.layers.Dense(1),
+        )
+        options = {} if number is None else {"steps_per_execution": number}
+        with simulator(network) as sim:
+            sim.compile(keras.optimizers.Adam(0.01), loss="mse", **options)
+            assert sim.keras_model.can_group()
+            losses = sim.fit(x, y, epochs=3, shuffle=False, verbose=0).history["loss"]
+            found.append((losses, sim.predict(x, verbose=0)[network.p]))
+    (losses, said), (losses_wanted, said_wanted) = found
+    np.testing.assert_allclose(losses, losses_wanted, rtol=1e-5)
+    np.testing.assert_allclose(said, said_wanted, rtol=1e-4, atol=1e-5)

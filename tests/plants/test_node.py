@@ -326,6 +326,20 @@ def test_plants_in_jax_that_burst_in_training_are_named(optimizer):
             sim.fit(x, y, shuffle=False, verbose=0)
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_plants_are_named_where_batches_share_a_call(count):
+    """Four batches, of which the third and the fourth burst."""
+    network = broken_network(rocket("rocket"))
+    with nengo_jax.Simulator(network, minibatch_size=2, progress_bar=False) as sim:
+        loss = {network.p: "mse"}
+        sim.compile(keras.optimizers.SGD(1e-3), loss=loss, steps_per_execution=count)
+        x = np.zeros((8, 20, 1))
+        x[4:6], x[6:] = 1, 2
+        match = r"epoch 1, batch 3. The plant 'rocket' .* and the action \[2.\]"
+        with pytest.raises(SimulationError, match=match):
+            sim.fit(x, np.zeros((8, 20, 1)), shuffle=False, verbose=0)
+
+
 def test_losses_that_burst_without_a_plant_are_as_before():
     network = broken_network(rocket("rocket"))
     with nengo_jax.Simulator(network, minibatch_size=2, progress_bar=False) as sim:

@@ -136,7 +136,7 @@ class NetworkModel(keras.Model):
 
     def can_group(self) -> bool:
         """Whether several batches can be trained with in one compiled call."""
-        own = isinstance(self.optimizer, StepOptimizer) or self.failed_step is not None
+        own = isinstance(self.optimizer, StepOptimizer)
         return self._compiles() and not own and not self.network_layer.calls_python
 
     @contextmanager
