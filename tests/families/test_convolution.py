@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
+import jax
 import nengo
 import numpy as np
 import pytest
@@ -21,6 +23,12 @@ from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.transforms import ChannelShape, Convolution, ConvolutionTranspose
 
 import nengo_jax
+from nengo_jax.families.convolution import (
+    Geometry,
+    convolve,
+    convolve_channels,
+    convolve_patches,
+)
 
 # spatial shape, kernel size, strides
 SPACES = {
@@ -232,3 +240,39 @@ def test_learned_image_network(optimize):
         nengo.Probe(hidden.neurons, "input")
     recorded = compare_networks(network, 40, optimize=optimize)
     assert all(np.any(values) for values in recorded.values())
+
+
+@pytest.mark.parametrize("dimensions", ["1-D", "2-D"])
+@pytest.mark.parametrize("channels", [(3, 3, 3), (2, 4, 2), (5, 2, 1)])
+@pytest.mark.parametrize("last", ORDERS)
+def test_forms_for_training_say_the_same(dimensions, channels, last):
+    """Values and derivatives, to and fro, of patches and of single channels."""
+    rng = np.random.RandomState(0)
+    inputs, filters, groups = channels
+    space, sizes, strides = SPACES[dimensions][1]  # strides of two
+    ones, padding = (1,) * len(space), [(1, 0), (0, 0)][: len(space)]
+    geometry = Geometry(strides, ones, ones, padding, groups, last)
+    shape = (*space, inputs) if last else (inputs, *space)
+    kernel = rng.standard_normal((*sizes, inputs // groups, filters))
+    values = rng.standard_normal(shape), kernel
+    wanted = derivatives(convolve, geometry, values)
+    forms = [convolve_patches, *[convolve_channels] * (groups == inputs)]
+    for form in forms:
+        found = derivatives(form, geometry, values)
+        for ours, theirs in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def derivatives(form, geometry, values):
+    """Return a value, its change for some changes, and the gradients of some sum."""
+    rng = np.random.RandomState(1)
+    changes = tuple(rng.standard_normal(value.shape) for value in values)
+
+    @jax.jit
+    def work_out(values, changes):
+        value, change = jax.jvp(partial(form, geometry=geometry), values, changes)
+        _, pull = jax.vjp(partial(form, geometry=geometry), *values)
+        return value, change, *pull(jax.numpy.cos(value))
+
+    with jax.enable_x64(True):
+        return work_out(values, changes)
