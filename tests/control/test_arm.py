@@ -18,7 +18,9 @@ from conftest import EXAMPLES
 LENGTH = 72.5  # mm, of a reach
 
 
-@pytest.mark.parametrize("name", ["arm_reaching", "arm_black_box"])
+@pytest.mark.parametrize(
+    "name", ["arm_reaching", pytest.param("arm_black_box", marks=pytest.mark.slow)]
+)
 def test_every_reach_ends_at_its_target(run_example, name):
     figures = run_example(name, 20)
     assert figures.worst < 5
@@ -41,6 +43,7 @@ def test_the_black_box_is_the_arm():
     assert (np.abs(expected) > 2 * np.pi).any()
 
 
+@pytest.mark.slow
 def test_a_running_cost_straightens_paths(run_example):
     figures = run_example("arm_straight", 20, 15)
     assert figures.straight < 0.25 * figures.curved

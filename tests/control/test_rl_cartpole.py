@@ -35,6 +35,7 @@ def ppo():
 # -- the natural policy gradient
 
 
+@pytest.mark.slow
 def test_natural_gradient_learns_faster(run_example):
     figures = run_example("rl/natural_policy_gradient", 60, 10, 1)
     assert figures.natural_best > 130

@@ -77,8 +77,11 @@ def temporal(model, **changes):
 
 @pytest.mark.parametrize(
     ("make", "shapes"),
-    [(dense, [(8,)]), (images, [(6, 5, 2)]), (residual, [(8,), (8,)])],
-    ids=["dense", "images", "residual"],
+    [
+        pytest.param(dense, [(8,)], id="dense"),
+        pytest.param(images, [(6, 5, 2)], id="images"),
+        pytest.param(residual, [(8,), (8,)], id="residual", marks=pytest.mark.slow),
+    ],
 )
 def test_steps_that_are_held_for_long_give_what_the_model_gives(make, shapes):
     model, data = make(), [sequences(*shape) for shape in shapes]
