@@ -33,10 +33,10 @@ def train(data):
     )
     images, labels = moved(data.train_images, data.train_labels)
     model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, 1060)),
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, 2120)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    model.fit(enlarge(images), labels, epochs=10, batch_size=64, verbose=0)
+    model.fit(enlarge(images), labels, epochs=20, batch_size=64, verbose=0)
     return model
 
 
