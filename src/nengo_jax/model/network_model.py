@@ -136,8 +136,9 @@ class NetworkModel(keras.Model):
 
     def can_group(self) -> bool:
         """Whether several batches can be trained with in one compiled call."""
-        own = isinstance(self.optimizer, StepOptimizer)
-        return self._compiles() and not own and not self.network_layer.calls_python
+        if isinstance(self.optimizer, StepOptimizer):  # which makes the step
+            return False
+        return self._compiles() and not self.network_layer.calls_python
 
     @contextmanager
     def batches_per_call(self, count: int) -> Iterator[None]:
