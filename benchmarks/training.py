@@ -4,9 +4,9 @@
                                   [--peers [FOLDER]] [--tensorflow /path/to/python]
 
 All run in turn. *step* is a call of Keras' compiled training function, in a loop over
-batches that lie ready; *fit* the time per batch of ``sim.fit`` over three epochs, which
-adds data, metrics and callbacks. Each network trains with surrogate gradients in all
-its steps, and with rates in one step.
+batches that lie ready; *fit* the time per batch of ``sim.fit`` over as many batches,
+which adds data, metrics and callbacks. Each network trains with surrogate gradients in
+all its steps, and with rates in one step.
 
 ``--peers`` adds snnTorch, Norse and SpikingJelly from an environment in FOLDER, which
 is made with pip if it does not exist (1.5 GB; without FOLDER it is temporary).
@@ -19,12 +19,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +47,11 @@ from peers.problem import Problem
 from peers.process import Peer
 from trained import TRAINED, Trained
 
-_BATCHES = 20  # in one timed piece
-_EPOCHS = 3  # of as many batches in a call of `fit`, which checks data once
-_PEER_BATCHES = 4
-_PAUSE = 0.2  # seconds in which the threads of the one before stop to spin
+_BATCHES = 20  # in an epoch
+_SECONDS = (
+    1.5  # of a timed piece, at least; a short one profits from the pause before it
+)
+_PAUSE = 0.5  # seconds in which the threads of the one before stop to spin
 _REASON = 50  # characters of a failure that a cell shows
 PLAIN: dict[str, Callable] = {
     "perceptron": plain.mlp,
@@ -115,9 +119,10 @@ def measure(
         problem = _write_problem(name, mode, steps, stack)
         peers, errors = _start_peers(pythons, problem, stack)
         for peer, worker in peers.items():
-            forms[peer] = lambda worker=worker: worker.step_time(_PEER_BATCHES)
-        median = _medians(forms, repeats, errors)
+            forms[peer] = partial(worker.step_time, _peer_batches(worker))
+        times = _run_in_turn(forms, repeats, errors)
         about = {peer: worker.description for peer, worker in peers.items()}
+    median = {form: statistics.median(values) for form, values in times.items()}
     return {
         "network": name,
         "mode": mode,
@@ -125,8 +130,8 @@ def measure(
         "plain": median.get("plain"),
         "step": median["step"],
         "fit": median["fit"],
-        "step / plain": median["step"] / median["plain"] if "plain" in median else None,
-        "fit / step": median["fit"] / median["step"],
+        "step / plain": _ratio(times, "step", "plain") if "plain" in times else None,
+        "fit / step": _ratio(times, "fit", "step"),
         "peers": {peer: median[peer] for peer in peers if peer in median},
         "about peers": about,
         "errors": errors,
@@ -160,13 +165,24 @@ def _start_peers(
     return peers, errors
 
 
-def _medians(
+def _peer_batches(worker: Peer) -> int:
+    ms = worker.description["forms"][worker.description["form"]]
+    return ceil(_SECONDS * 1e3 / ms)
+
+
+def _run_in_turn(
     forms: dict[str, Form], repeats: int, errors: dict[str, str]
-) -> dict[str, float]:
-    """Run all forms in turn; add peers that fail on the way to the errors."""
+) -> dict[str, list[float]]:
+    """Return the times of all forms; add peers that fail on the way to the errors.
+
+    Each turn has another order, because what runs before a form matters.
+    """
     times: dict[str, list[float]] = {name: [] for name in forms}
+    order = random.Random(0)
     for _ in range(1 + repeats):
-        for name in [name for name in forms if name not in errors]:
+        for name in order.sample(list(forms), len(forms)):
+            if name in errors:
+                continue
             time.sleep(_PAUSE)
             try:
                 times[name].append(forms[name]())
@@ -175,10 +191,16 @@ def _medians(
                     raise
                 errors[name] = str(error)
     return {
-        name: statistics.median(values[1:])  # the first one warms up
+        name: values[1:]  # the first one warms up
         for name, values in times.items()
         if name not in errors
     }
+
+
+def _ratio(times: dict[str, list[float]], one: str, other: str) -> float:
+    """Return the median ratio within a turn, as machines drift between turns."""
+    pairs = zip(times[one], times[other], strict=True)
+    return statistics.median(a / b for a, b in pairs)
 
 
 def describe(rows: list[dict[str, Any]], peers: list[str]) -> str:
@@ -227,15 +249,22 @@ def _remarks(rows: list[dict[str, Any]]) -> list[str]:
     return [intro, "\n".join(lines)]
 
 
-def _timed(run: Callable[[], Any], batches: int = _BATCHES) -> Form:
-    """Return a form from a function that trains for some batches."""
+def _timed(run: Callable[[int], Any], epochs: int) -> Form:
+    """Return a form from a function that trains for some epochs."""
 
     def form() -> float:
         started = time.perf_counter()
-        run()
-        return (time.perf_counter() - started) / batches * 1e3
+        run(epochs)
+        return (time.perf_counter() - started) / (epochs * _BATCHES) * 1e3
 
     return form
+
+
+def _count_epochs(run: Callable[[int], Any]) -> int:
+    """Return how many epochs fill a timed piece."""
+    run(1)  # compiles
+    ms = _timed(run, 1)()
+    return ceil(_SECONDS * 1e3 / (_BATCHES * ms))
 
 
 def _plain(name: str, case: Trained) -> Form:
@@ -246,13 +275,13 @@ def _plain(name: str, case: Trained) -> Form:
     params = _parameters(case, name)
     zeros = jax.tree.map(jnp.zeros_like, params)
 
-    def run() -> None:
+    def run(epochs: int) -> None:
         now, moments = params, (zeros, zeros)
-        for k in range(_BATCHES):
+        for k in range(epochs * _BATCHES):
             now, moments, loss = step(now, moments, jnp.float32(k + 1), x, y)
         loss.block_until_ready()
 
-    return _timed(run)
+    return _timed(run, _count_epochs(run))
 
 
 def _parameters(case: Trained, name: str) -> dict[str, jax.Array]:
@@ -280,18 +309,18 @@ def _keras(case: Trained, mode: str, steps: int) -> dict[str, Form]:
     x, y = case.data()
     x, y = x[:, :steps], y[:, :steps]
     many = (np.tile(x, (_BATCHES, 1, 1)), np.tile(y, (_BATCHES, 1, 1)))
-    options = {"n_steps": steps, "verbose": 0, "shuffle": False, "epochs": _EPOCHS}
-    sim.fit(*many, **options)
+
+    def fit(epochs: int) -> None:
+        sim.fit(*many, n_steps=steps, epochs=epochs, shuffle=False, verbose=0)
+
+    epochs = _count_epochs(fit)
     step = _step_function(sim, x, y, steps)
-    return {
-        "step": _timed(step),
-        "fit": _timed(lambda: sim.fit(*many, **options), _EPOCHS * _BATCHES),
-    }
+    return {"step": _timed(step, epochs), "fit": _timed(fit, epochs)}
 
 
 def _step_function(
     sim: nengo_jax.Simulator, x: np.ndarray, y: np.ndarray, steps: int
-) -> Callable[[], None]:
+) -> Callable[[int], None]:
     """Call Keras' compiled training step in a loop, with nothing around it."""
     model = sim.keras_model
     probe = next(iter(model.network_layer.shapes))
@@ -301,7 +330,7 @@ def _step_function(
     model.make_train_function(force=True)
     batches = [jax.tree.map(jnp.array, batch) for _ in range(_BATCHES)]
 
-    def run() -> None:
+    def run(epochs: int) -> None:
         state = jax.tree.map(
             jnp.array,
             model._get_jax_state(
@@ -311,7 +340,7 @@ def _step_function(
                 metrics_variables=True,
             ),
         )
-        for data in batches:
+        for data in batches * epochs:
             _, state = model.train_function(state, iter([data]))
         jax.block_until_ready(state)
 
