@@ -3,10 +3,11 @@
     python benchmarks/training.py [--networks a,b] [--repeats R] [--json FILE]
                                   [--peers [FOLDER]] [--tensorflow /path/to/python]
 
-All run in turn. *step* is a call of Keras' compiled training function, in a loop over
-batches that lie ready; *fit* the time per batch of ``sim.fit`` over as many batches,
-which adds data, metrics and callbacks. Each network trains with surrogate gradients in
-all its steps, and with rates in one step.
+All run in turn; times are medians, ratios of ours too, each within a turn. *step* is a
+call of Keras' compiled training function, in a loop over batches that lie ready; *fit*
+the time per batch of ``sim.fit`` over as many batches, which adds data, metrics and
+callbacks. Each network trains with surrogate gradients in all its steps, and with rates
+in one step.
 
 ``--peers`` adds snnTorch, Norse and SpikingJelly from an environment in FOLDER, which
 is made with pip if it does not exist (1.5 GB; without FOLDER it is temporary).
@@ -48,9 +49,7 @@ from peers.process import Peer
 from trained import TRAINED, Trained
 
 _BATCHES = 20  # in an epoch
-_SECONDS = (
-    1.5  # of a timed piece, at least; a short one profits from the pause before it
-)
+_SECONDS = 1.5  # of a timed piece, at least; shorter ones profit from the pause
 _PAUSE = 0.5  # seconds in which the threads of the one before stop to spin
 _REASON = 50  # characters of a failure that a cell shows
 PLAIN: dict[str, Callable] = {
