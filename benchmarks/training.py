@@ -3,9 +3,10 @@
     python benchmarks/training.py [--networks a,b] [--repeats R] [--json FILE]
                                   [--peers [FOLDER]] [--tensorflow /path/to/python]
 
-All run in turn; times are medians, ratios of ours too, each within a turn. *step* is a
-call of Keras' compiled training function, in a loop over batches that lie ready; *fit*
-the time per batch of ``sim.fit`` over as many batches, which adds data, metrics and
+All run in turn, in pieces of a second and a half or more. Times are medians; ratios are
+medians of the ratios within a turn, as machines drift between turns. *step* is a call
+of Keras' compiled training function, in a loop over batches that lie ready; *fit* the
+time per batch of ``sim.fit`` over as many batches, which adds data, metrics and
 callbacks. Each network trains with surrogate gradients in all its steps, and with rates
 in one step.
 
@@ -165,6 +166,7 @@ def _start_peers(
 
 
 def _peer_batches(worker: Peer) -> int:
+    """Return how many batches of a peer fill a timed piece."""
     ms = worker.description["forms"][worker.description["form"]]
     return ceil(_SECONDS * 1e3 / ms)
 
@@ -197,7 +199,7 @@ def _run_in_turn(
 
 
 def _ratio(times: dict[str, list[float]], one: str, other: str) -> float:
-    """Return the median ratio within a turn, as machines drift between turns."""
+    """Return the median of the ratios within a turn."""
     pairs = zip(times[one], times[other], strict=True)
     return statistics.median(a / b for a, b in pairs)
 
