@@ -33,6 +33,17 @@ settings.register_profile("nengo_jax", deadline=None)
 settings.load_profile("nengo_jax")
 
 
+def pytest_configure(config):
+    """Let XLA optimize little, in a third of the time; with ``--slow`` as for users.
+
+    Most of the time of a test is XLA's. The variable also reaches processes of tests.
+    """
+    if not config.getoption("--slow"):
+        os.environ["XLA_FLAGS"] = (
+            "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
+        )
+
+
 @pytest.fixture
 def siblings(monkeypatch):
     """Examples import each other, as scripts in one folder."""

@@ -79,7 +79,7 @@ def temporal(model, **changes):
     ("make", "shapes"),
     [
         pytest.param(dense, [(8,)], id="dense"),
-        pytest.param(images, [(6, 5, 2)], id="images"),
+        pytest.param(images, [(6, 5, 2)], id="images", marks=pytest.mark.slow),
         pytest.param(residual, [(8,), (8,)], id="residual", marks=pytest.mark.slow),
     ],
 )
