@@ -36,7 +36,7 @@ settings.load_profile("nengo_jax")
 def pytest_configure(config):
     """Let XLA optimize little, in a third of the time; with ``--slow`` as for users.
 
-    Most of the time of a test is XLA's. The variable also reaches processes of tests.
+    The variable also reaches the processes that tests start.
     """
     if not config.getoption("--slow"):
         os.environ["XLA_FLAGS"] = (
