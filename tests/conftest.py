@@ -34,9 +34,10 @@ settings.load_profile("nengo_jax")
 
 
 def pytest_configure(config):
-    """Let XLA optimize little, in a third of the time; with ``--slow`` as for users.
+    """Let XLA optimize little; with ``--slow`` as for users.
 
-    The variable also reaches the processes that tests start.
+    A small network is compiled in a third of the time then. The variable also reaches
+    the processes that tests start.
     """
     if not config.getoption("--slow"):
         os.environ["XLA_FLAGS"] = (

@@ -1,10 +1,12 @@
 """What is known of states before a layer is built."""
 
+import jax
 import keras
 import numpy as np
 import pytest
 
 from nengo_jax import layers
+from nengo_jax.layers.cell import random_voltage
 
 UNITS = {
     "SpikingActivation": lambda **options: layers.SpikingActivation("relu", **options),
@@ -46,3 +48,10 @@ def test_unknown_sizes():
     layer = layers.Alpha(0.1, return_state=True)
     assert layer.compute_output_shape((None, None, 3))[1:] == [(None, 3), (None, 3)]
     assert keras.Sequential([keras.Input((None, 3)), layers.Lowpass(0.1)]).built
+
+
+def test_voltages_are_those_of_a_draw_in_all_dimensions():
+    """Drawn flat to compile sooner; a seed means the same as without that."""
+    shape = (2, 3, 4)
+    expected = jax.random.uniform(jax.random.key(5), shape, "float32")
+    np.testing.assert_array_equal(random_voltage(5, shape, "float32"), expected)

@@ -127,7 +127,10 @@ def test_held_observations_cut_the_way_back_and_nothing_else():
 
 @pytest.mark.parametrize("updates", [1, 3])
 def test_hold_records_when_it_is_time(updates):
-    """Against the same updates, written out; the plant is one that compiles fast."""
+    """Against the same updates, written out; the plant is one that compiles fast.
+
+    With more iterations, rounding would choose between those that are as good.
+    """
     mass = plants.damped_mass(dt=0.1)
     narrow = {"seen": WEIGHTS["seen"][:2], "action": WEIGHTS["action"][:, :1]}
     settings = HessianFreeSettings(damping=1.0, iterations=3)
