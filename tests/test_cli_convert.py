@@ -151,6 +151,7 @@ def test_max_pooling_and_softmax(files, capsys):
     assert "pooling (MaxPooling1D) cannot be converted" in error
 
 
+@pytest.mark.slow
 def test_all_kinds_of_rectified_linear_units_spike(files, capsys):
     keras.utils.set_random_seed(0)
     model = keras.Sequential(

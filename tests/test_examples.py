@@ -40,6 +40,7 @@ def test_a_function_is_learned_without_keras(run_example):
     assert figures.spikes > 10
 
 
+@pytest.mark.slow
 def test_a_spiking_policy_earns_more_after_training(run_example):
     figures = run_example("spiking_policy", 150)
     assert figures.return_before < -0.9  # it hangs
@@ -62,6 +63,7 @@ def test_better_encoders_and_biases_hold_values(run_example):
     assert figures.biases_changed > 0.01
 
 
+@pytest.mark.slow
 def test_a_keras_model_spikes_well_after_training(run_example):
     figures = run_example("spiking_keras", 24, (0.05, 1.0))
     assert figures.rates < 0.5 < 0.7 < figures.range < figures.spikes - 0.02
@@ -70,6 +72,7 @@ def test_a_keras_model_spikes_well_after_training(run_example):
     assert figures.fastest_after > 30
 
 
+@pytest.mark.slow
 def test_a_recurrent_model_predicts_the_arm_in_the_network(run_example):
     figures = run_example("predict_arm", 8.0, 8)
     assert figures.error < 0.6 * figures.movement

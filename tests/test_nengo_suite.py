@@ -47,6 +47,7 @@ def run_suite(package: str, folder, *, dtype: str = "float64") -> Outcome:
     )
 
 
+@pytest.mark.slow
 def test_nengo(tmp_path):
     """All but one of the 544 tests that use a simulator; 16 are marked as slow."""
     outcome = run_suite("nengo", tmp_path)

@@ -454,13 +454,13 @@ def check_batch(network: nengo.Network, seed: int) -> None:
         compare(mine, alone(), alone)
 
 
-@few(8)
+@few(5)
 @given(networks())
 def test_equal_to_the_reference_merged_and_unmerged(network):
     check_against_reference(network)
 
 
-@few(3)
+@few(1)
 @given(networks(), st.integers(0, 1000))
 def test_batch_is_each_example_on_its_own(network, seed):
     check_batch(network, seed)

@@ -17,7 +17,12 @@ def code(path: str, language: str) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    ["README.md", "docs/training.md", "docs/conversion.md", "docs/control.md"],
+    [
+        "README.md",
+        "docs/training.md",
+        pytest.param("docs/conversion.md", marks=pytest.mark.slow),
+        pytest.param("docs/control.md", marks=pytest.mark.slow),
+    ],
 )
 def test_examples_print_what_they_say(path, capsys, tmp_path, monkeypatch):
     """Every ``print(x)  # y: meaning`` prints y."""

@@ -14,6 +14,7 @@ def check_field(figures):
     assert max(figures.first[:2]) < figures.first[2]
 
 
+@pytest.mark.slow
 def test_arms_that_can_learn_do(run_example):
     figures = run_example("force_field", 1, 2, 1)
     check_field(figures)

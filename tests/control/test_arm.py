@@ -18,9 +18,8 @@ from conftest import EXAMPLES
 LENGTH = 72.5  # mm, of a reach
 
 
-@pytest.mark.parametrize(
-    "name", ["arm_reaching", pytest.param("arm_black_box", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["arm_reaching", "arm_black_box"])
 def test_every_reach_ends_at_its_target(run_example, name):
     figures = run_example(name, 20)
     assert figures.worst < 5

@@ -10,6 +10,7 @@ def check(figures, steps):
     assert figures.steps == steps
 
 
+@pytest.mark.slow
 def test_a_network_balances_live_what_it_has_watched(run_example):
     figures = run_example("live_loop", 10.0, 8, 3.0, None)
     check(figures, 3000)

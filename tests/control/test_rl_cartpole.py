@@ -106,6 +106,7 @@ def test_natural_gradient_is_at_its_maximum_within_100_batches(run_example):
 # -- the spiking policy
 
 
+@pytest.mark.slow
 def test_spiking_policy_balances_in_gymnasium_and_in_nengo(run_example):
     figures = run_example("rl/ppo", 24, 1, 20, 1)
     assert figures.untrained < 20

@@ -101,6 +101,7 @@ def test_losses_are_those_of_the_paper(sac, actor):
     assert float(found) == pytest.approx(of_actor + of_temperature, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_each_parameter_learns_from_its_own_loss_only(sac, actor):
     weights, net = actor
     learned, happened = learned_by(sac, weights), some_transition(sac)

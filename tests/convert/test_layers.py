@@ -221,8 +221,8 @@ def noise():
 GROUPS = [
     dense,
     convolutions,
-    other_convolutions,
-    activations,
+    pytest.param(other_convolutions, marks=pytest.mark.slow),
+    pytest.param(activations, marks=pytest.mark.slow),
     merging,
     reshaping,
     pooling,

@@ -23,10 +23,12 @@ from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.transforms import ChannelShape, Convolution, ConvolutionTranspose
 
 import nengo_jax
-from nengo_jax.families.convolution import (
+from nengo_jax.families import convolution_forms
+from nengo_jax.families.convolution_forms import (
     Geometry,
     convolve,
     convolve_channels,
+    convolve_folded,
     convolve_patches,
 )
 
@@ -261,6 +263,66 @@ def test_forms_for_training_say_the_same(dimensions, channels, last):
         found = derivatives(form, geometry, values)
         for ours, theirs in zip(found, wanted, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("space", "sizes", "strides", "padding"),
+    [
+        ((9,), (4,), (2,), (0, 0)),
+        ((7, 8), (4, 5), (2, 3), (1, 2)),  # the last ones are left out
+        ((13, 13), (3, 3), (2, 2), (0, 0)),
+        ((6, 5), (1, 2), (2, 2), (0, 1)),
+        ((4, 5, 6), (2, 3, 3), (1, 2, 3), (1, 0)),
+    ],
+)
+@pytest.mark.parametrize("last", ORDERS)
+@pytest.mark.parametrize("folds", [True, False])
+def test_folding_strides_changes_nothing(
+    space, sizes, strides, padding, last, folds, monkeypatch
+):
+    """Alone, and as the derivative of patches in a batch."""
+    monkeypatch.setattr(convolution_forms, "_is_faster_folded", lambda *_: folds)
+    rng = np.random.RandomState(0)
+    ones = (1,) * len(space)
+    geometry = Geometry(strides, ones, ones, [padding] * len(space), 1, last)
+    shape = (*space, 5) if last else (5, *space)
+    kernel = rng.standard_normal((*sizes, 5, 2))
+    images = rng.standard_normal((3, *shape))
+    for form, values in [
+        (convolve_folded, (images[0], kernel)),
+        (convolve_patches, (images[0], kernel)),
+        (in_a_batch(convolve_patches), (images, kernel)),
+    ]:
+        plain = convolve if values[0].ndim == len(shape) else in_a_batch(convolve)
+        wanted = derivatives(plain, geometry, values)
+        found = derivatives(form, geometry, values)
+        for ours, theirs in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def in_a_batch(form):
+    def batch(images, kernel, geometry):
+        return jax.vmap(lambda image: form(image, kernel, geometry))(images)
+
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "channels", "images", "folds"),
+    [
+        (20, 4, 2, 128, 1, True),
+        (20, 3, 1, 8, 1000, False),  # nothing to fold
+        (20, 2, 2, 8, 1000, False),  # windows do not overlap
+        (13, 3, 2, 32, 512, True),
+        (13, 3, 2, 32, 32, False),
+        (13, 3, 2, 128, 512, False),
+    ],
+)
+def test_what_is_faster_folded(size, kernel, stride, channels, images, folds):
+    geometry = Geometry((stride,) * 2, (1, 1), (1, 1), [(0, 0)] * 2, 1, True)
+    batch = np.broadcast_to(np.float32(0), (images, size, size, channels))
+    weights = np.broadcast_to(np.float32(0), (kernel, kernel, channels, 2))
+    assert convolution_forms._is_faster_folded(batch, weights, geometry) is folds
 
 
 def derivatives(form, geometry, values):

@@ -66,6 +66,7 @@ def test_energy_is_kept_without_torques(arm, make):
     assert np.abs(states[0][-1] - start[0]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_small_steps_follow_the_differential_equation():
     arm = plants.THREE_LINKS
     torque = jnp.array([200.0, -100.0, 50.0])

@@ -35,7 +35,11 @@ def make_network(plant, gain=None, **options):
 
 @pytest.mark.parametrize(
     "plant",
-    [plants.two_link_arm(), plants.cart_pole(0.01), plants.pendulum(0.01)],
+    [
+        pytest.param(plants.two_link_arm(), marks=pytest.mark.slow),
+        plants.cart_pole(0.01),
+        plants.pendulum(0.01),
+    ],
     ids=lambda plant: plant.name,
 )
 @pytest.mark.parametrize("batch", [None, 3])

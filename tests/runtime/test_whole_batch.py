@@ -79,6 +79,19 @@ def test_an_example_alone_is_a_batch_of_one(wrap):
     np.testing.assert_allclose(jax.grad(loss(alone))(WEIGHTS), expected, rtol=1e-5)
 
 
+def test_a_linear_function_can_be_transposed():
+    """As in a derivative that somebody else has defined."""
+
+    def scale(weights, _, own):
+        return [own[0] * weights[0][None], own[0]]
+
+    def alone(x):
+        return call_with_batch(scale, [WEIGHTS], [], [x], 0)[0]
+
+    (found,) = jax.linear_transpose(alone, XS[0, 0])(XS[1, 0])
+    np.testing.assert_allclose(found, WEIGHTS * XS[1, 0], rtol=1e-6)
+
+
 def test_what_has_no_batch_axis_can_be_differentiated():
     """In a batch whose examples all have the same input, nothing may be mapped."""
 

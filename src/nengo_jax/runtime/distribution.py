@@ -193,24 +193,25 @@ def _run_at_once(
 ) -> dict[str, Array]:
     """Run a stage without states for all steps at the same time.
 
-    Loops have the axis of time before that of the batch. ``vmap`` around this function
-    would put the batch first, and each value would be transposed twice, so both axes
-    are made here.
+    Steps and examples share an axis. With two of them, XLA would transpose the gradient
+    of a product before it multiplies it for the weights. Loops have the axis of time
+    before that of the batch; ``vmap`` around this function would put the batch first,
+    and each value would be transposed twice.
     """
     weights, form = jax.tree.flatten(operands)
 
-    def one(weights: Sequence[Array], held: Memory, now: Memory) -> dict[str, Array]:
+    def one(weights: Sequence[Array], values: Sequence[Array]) -> list[Array]:
         own = jax.tree.unflatten(form, weights)
-        return _step(program, stage, own, held, {}, now)[1]
+        memory = dict(zip((*held, *given), values, strict=True))
+        _, made = _step(program, stage, own, memory, {}, {})
+        return [made[name] for name in stage.gives]
 
     def run(weights: Sequence[Array], _: Any, own: Sequence[Array]) -> list[Array]:
-        kept, moving = own[: len(held)], own[len(held) :]
-        now = {n: v.swapaxes(0, 1) for n, v in zip(given, moving, strict=True)}
-        batch = jax.vmap(one, in_axes=(None, 0, 0))
-        made = jax.vmap(batch, in_axes=(None, None, 0), axis_size=steps)(
-            weights, dict(zip(held, kept, strict=True)), now
-        )
-        return [made[name].swapaxes(0, 1) for name in stage.gives]
+        kept = [jnp.broadcast_to(v, (steps, *v.shape)) for v in own[: len(held)]]
+        moving = [v.swapaxes(0, 1) for v in own[len(held) :]]
+        rows = [v.reshape(-1, *v.shape[2:]) for v in (*kept, *moving)]
+        made = jax.vmap(one, in_axes=(None, 0))(weights, rows)
+        return [v.reshape(steps, -1, *v.shape[1:]).swapaxes(0, 1) for v in made]
 
     made = call_with_batch(run, weights, [], [*held.values(), *given.values()], 0)
     return dict(zip(stage.gives, made, strict=True))

@@ -123,6 +123,24 @@ def _derivative(
     return jax.jvp(partial(_alone, **options), tuple(values), full)
 
 
+def _transpose(cotangents: Sequence[Any], *values: Any, **options: Any) -> list[Any]:
+    """Transpose a function that is linear in some of its values, without a batch."""
+    unknown = [k for k, v in enumerate(values) if ad.is_undefined_primal(v)]
+
+    def alone(*given: Array) -> list[Array]:
+        full = list(values)
+        for k, value in zip(unknown, given, strict=True):
+            full[k] = value
+        return _alone(*full, **options)
+
+    transposed = jax.linear_transpose(alone, *(values[k].aval for k in unknown))
+    found = transposed([ad.instantiate_zeros(value) for value in cotangents])
+    results: list[Any] = [None] * len(values)
+    for k, value in zip(unknown, found, strict=True):
+        results[k] = value
+    return results
+
+
 _WHOLE_BATCH = Primitive("whole_batch")
 _WHOLE_BATCH.multiple_results = True
 _WHOLE_BATCH.def_impl(_alone)
@@ -130,3 +148,4 @@ _WHOLE_BATCH.def_abstract_eval(_results)
 mlir.register_lowering(_WHOLE_BATCH, mlir.lower_fun(_alone, multiple_results=True))
 batching.primitive_batchers[_WHOLE_BATCH] = _batched
 ad.primitive_jvps[_WHOLE_BATCH] = _derivative
+ad.primitive_transposes[_WHOLE_BATCH] = _transpose

@@ -230,6 +230,7 @@ def test_what_cannot_be_scaled_is_left_with_a_warning():
     assert seen[0].filename == __file__  # where calibrate was called
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(BUILT)
 def test_neurons_with_curved_rates_stand_for_relu(tmp_path):
     """LIF neurons get the gain, bias and amplitude that come nearest to relu."""
@@ -309,6 +310,7 @@ def test_a_type_for_another_number_of_neurons(per_channel):
         calibrate(converter, NORMAL, per_channel=per_channel, **QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(BUILT)
 @pytest.mark.parametrize("rule", ["dense", "channels"])
 def test_curves_by_channel_help_small_channels(rule, tmp_path):
@@ -535,6 +537,7 @@ def test_delayed_and_filtered_readouts():
 # -- fine-tuning
 
 
+@pytest.mark.slow
 def test_fine_tuning_makes_few_spikes_enough():
     data = load()
     result = calibrate(
@@ -715,6 +718,7 @@ def test_functions_that_are_called_on_tensors(tmp_path):
     np.testing.assert_array_equal(again.predict(NORMAL), result.predict(NORMAL))
 
 
+@pytest.mark.slow
 def test_several_inputs_and_outputs():
     keras.utils.set_random_seed(0)
     first, second = keras.Input((8,), name="first"), keras.Input((3,), name="second")
@@ -736,6 +740,7 @@ def test_several_inputs_and_outputs():
         result.error(data, expected[::-1])
 
 
+@pytest.mark.slow
 def test_a_single_probability():
     keras.utils.set_random_seed(0)
     model = keras.Sequential(

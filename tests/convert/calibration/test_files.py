@@ -65,6 +65,7 @@ def converter(model):
     )
 
 
+@pytest.mark.slow
 def test_a_fresh_process_gives_the_same(converter, tmp_path):
     calibrated = calibrate(
         converter,

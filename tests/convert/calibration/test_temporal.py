@@ -75,12 +75,13 @@ def temporal(model, **changes):
     return Converter(model, temporal_model=True, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "shapes"),
     [
         pytest.param(dense, [(8,)], id="dense"),
-        pytest.param(images, [(6, 5, 2)], id="images", marks=pytest.mark.slow),
-        pytest.param(residual, [(8,), (8,)], id="residual", marks=pytest.mark.slow),
+        pytest.param(images, [(6, 5, 2)], id="images"),
+        pytest.param(residual, [(8,), (8,)], id="residual"),
     ],
 )
 def test_steps_that_are_held_for_long_give_what_the_model_gives(make, shapes):
@@ -107,6 +108,7 @@ def _compare(short, long, wanted):
     assert errors[1] < 0.5 * errors[0]
 
 
+@pytest.mark.slow
 def test_one_time_step_is_calibrated_like_an_example():
     """Scales, voltages, shifts, effects and results are the same."""
     data = sequences(8, examples=70, steps=1)
@@ -138,6 +140,7 @@ def test_one_time_step_is_calibrated_like_an_example():
     )
 
 
+@pytest.mark.slow
 def test_activations_of_all_time_steps_count():
     """Percentiles and means are those of the model on the same vectors, unordered."""
     model, data = images(), sequences(6, 5, 2, examples=70)
@@ -185,6 +188,7 @@ def test_a_filter_follows_data_that_change_slowly():
     assert single > 1.5 * filtered
 
 
+@pytest.mark.slow
 def test_labels_of_each_time_step():
     model, data = images(), sequences(6, 5, 2)
     labels = model.predict(data, verbose=0).argmax(axis=-1)
@@ -199,6 +203,7 @@ def test_labels_of_each_time_step():
         calibrate(temporal(model), data, labels[:, 0])
 
 
+@pytest.mark.slow
 def test_fine_tuning_compares_each_time_step():
     model, data = dense(), sequences(8)
     rough = {"n_steps": 4, "rate": 500, "bias": False}

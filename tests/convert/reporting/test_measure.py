@@ -392,6 +392,7 @@ def negative_halves():
     )
 
 
+@pytest.mark.slow
 def test_both_halves_of_a_layer_are_measured():
     """PReLU is two populations, whose sum is what the layer gives."""
     data = inputs(20) - 0.5
