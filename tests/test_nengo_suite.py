@@ -49,7 +49,7 @@ def run_suite(package: str, folder, *, dtype: str = "float64") -> Outcome:
 
 @pytest.mark.slow
 def test_nengo(tmp_path):
-    """All but one of the 544 tests that use a simulator; 16 are marked as slow."""
+    """All but one of the 544 tests that use a simulator; nengo marks 16 as slow."""
     outcome = run_suite("nengo", tmp_path)
     assert not outcome.failed, outcome.end
     assert len(outcome.skipped) == 17

@@ -270,17 +270,18 @@ def test_forms_for_training_say_the_same(dimensions, channels, last):
     [
         ((9,), (4,), (2,), (0, 0)),
         ((7, 8), (4, 5), (2, 3), (1, 2)),  # the last ones are left out
+        ((8, 9), (4, 3), (2, 2), (2, -1)),
         ((13, 13), (3, 3), (2, 2), (0, 0)),
         ((6, 5), (1, 2), (2, 2), (0, 1)),
         ((4, 5, 6), (2, 3, 3), (1, 2, 3), (1, 0)),
     ],
 )
 @pytest.mark.parametrize("last", ORDERS)
-@pytest.mark.parametrize("folds", [True, False])
+@pytest.mark.parametrize("folds", [True, False], ids=["folds", "does not"])
 def test_folding_strides_changes_nothing(
     space, sizes, strides, padding, last, folds, monkeypatch
 ):
-    """Alone, and as the derivative of patches in a batch."""
+    """Alone, and as the derivative of patches, which are checkpointed in a batch."""
     monkeypatch.setattr(convolution_forms, "_is_faster_folded", lambda *_: folds)
     rng = np.random.RandomState(0)
     ones = (1,) * len(space)
@@ -288,10 +289,11 @@ def test_folding_strides_changes_nothing(
     shape = (*space, 5) if last else (5, *space)
     kernel = rng.standard_normal((*sizes, 5, 2))
     images = rng.standard_normal((3, *shape))
+    batch = images, kernel
     for form, values in [
         (convolve_folded, (images[0], kernel)),
         (convolve_patches, (images[0], kernel)),
-        (in_a_batch(convolve_patches), (images, kernel)),
+        (in_a_batch(jax.checkpoint(convolve_patches, static_argnums=2)), batch),
     ]:
         plain = convolve if values[0].ndim == len(shape) else in_a_batch(convolve)
         wanted = derivatives(plain, geometry, values)

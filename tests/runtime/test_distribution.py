@@ -88,9 +88,11 @@ def overlapping():
 
 
 def convolution():
-    source = nengo.Node(np.ones(36))
-    first = nengo.Convolution(2, (6, 6, 1), strides=(2, 2), kernel_size=(2, 2))
-    second = nengo.Convolution(3, first.output_shape, kernel_size=(2, 2))
+    source = nengo.Node(np.ones(49))
+    first = nengo.Convolution(2, (7, 7, 1), kernel_size=(2, 2))
+    second = nengo.Convolution(
+        3, first.output_shape, strides=(2, 2), kernel_size=(4, 4)
+    )
     one, two = layer(first.size_out, 1), layer(second.size_out, 2)
     nengo.Connection(source, one.neurons, transform=first, synapse=None)
     nengo.Connection(one.neurons, two.neurons, transform=second, synapse=None)
@@ -188,6 +190,38 @@ def test_all_steps_are_single_steps_and_so_are_gradients(case):
     ):
         np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-9)
     assert any(np.abs(v).max() > 0 for v in jax.tree.leaves(gradients))
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("case", ["layers", "convolution"])
+def test_gradients_of_weights_are_products_of_matrices(case):
+    """With several axes of rows, XLA would have to transpose them first."""
+    functions = nengo_jax.functional(build(case), dtype="float64")
+    name, x = values(functions)
+
+    def total(params):
+        run = jax.vmap(lambda x: functions.run(params, functions.state, {name: x}))
+        return sum(jnp.sum(v) for v in jax.tree.leaves(run(x)[1]))
+
+    program = jax.make_jaxpr(jax.grad(total))(functions.params)
+    axes = []
+    for equation in equations(program.jaxpr):
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            if np.prod([shape[k] for k in contracted]) >= STEPS * EXAMPLES:
+                axes.append(len(contracted))
+    assert axes == [1, 1]  # two layers
+
+
+def equations(jaxpr):
+    """All equations of a program, inner ones as well."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in jax.tree.leaves(tuple(equation.params.values())):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)
 
 
 def refined(network):

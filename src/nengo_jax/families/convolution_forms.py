@@ -8,8 +8,9 @@ sum of shifted inputs is ten times as fast as XLA's own form, in running as well
 Patches are slices; with strides and more than a few channels, gathering them is faster:
 9.5 instead of 11.4 ms for 128 images of 13 x 13 x 32 and 64 kernels of 3 x 3, two
 apart, gradients included. With respect to an input that is convolved with strides, the
-gradient spreads out what comes in. XLA's own form does so with zeros; in another form,
-neighbours within a stride are channels, and there is nothing to spread out.
+gradient spreads out what comes in. XLA's own form does so with zeros; in another form
+neighbours within a stride are channels, so there is nothing to spread out, but a kernel
+that is no multiple of the stride is filled up with zeros.
 
 To run a network, there are two more choices. A sum over windows that do not overlap is
 not joined with the equations of the neurons before it; joined, these are worked out
@@ -33,8 +34,16 @@ from jax import Array, lax
 
 from ..runtime.whole_batch import call_with_batch
 
-FEW_CHANNELS = 3  # of the input: XLA's own form and gathering are slow for as many
+FEW_CHANNELS = 3  # of the input: XLA's own form and gathering are slow for so few
 _SPACE = "XYZ"
+
+# When the gradient of a strided convolution is faster in folded form: by how much the
+# kernel grows as it is filled up with zeros, and by how much if a large batch has few
+# channels; how many these are, and the elements of such a batch.
+_FILLED, _FILLED_IF_LARGE = 1.5, 1.8
+_FOLDED_CHANNELS = 32
+_CACHED_ELEMENTS = 2**20
+
 Padding = list[tuple[int, int]]
 
 
@@ -84,7 +93,7 @@ def convolve(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 
 def convolve_folded(x: Array, kernel: Array, geometry: Geometry) -> Array:
-    """Do the same with strides, without gaps and groups, as a convolution without.
+    """Do the same as a convolution without strides; gaps and groups are not looked at.
 
     Neighbours within a stride become channels of one element, as in a sub-pixel
     convolution (Shi et al., 2016), and the kernel is filled up with zeros.
@@ -132,7 +141,7 @@ def _convolve_patches_jvp(
     (x, kernel), (x_change, kernel_change) = primals, tangents
     windows = _windows(x, kernel, geometry)
     if geometry.groups == 1:
-        change = _convolve_whole_batch(x_change, kernel, geometry)
+        change = _convolve_for_gradient(x_change, kernel, geometry)
     else:  # in groups, XLA's own is slow
         changes = _windows(x_change, kernel, geometry)
         change = _multiply_windows(changes, kernel, geometry)
@@ -142,8 +151,11 @@ def _convolve_patches_jvp(
     )
 
 
-def _convolve_whole_batch(x: Array, kernel: Array, geometry: Geometry) -> Array:
-    """Convolve in the form whose gradient with respect to ``x`` is faster."""
+def _convolve_for_gradient(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """Convolve in the form whose gradient with respect to ``x`` is faster.
+
+    That depends on the number of images, so the whole batch is looked at.
+    """
 
     def whole(kernels: Sequence[Array], _: Any, own: Sequence[Array]) -> list[Array]:
         (kernel,), (batch,) = kernels, own
@@ -157,12 +169,13 @@ def _convolve_whole_batch(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 
 def _is_faster_folded(batch: Array, kernel: Array, geometry: Geometry) -> bool:
-    """Whether the gradient with respect to the input is.
+    """Whether the gradient with respect to the input is faster in folded form.
 
-    On two cores: kernels of 4 x 4, 6 x 6 and 7 x 7 take 0.5, 0.1 and 0.2 of the time
-    of XLA's own gradient, with strides of 2, 3 and 2. Those of 3 x 3 and strides of 2,
-    almost half of which are zeros then, take 0.5 to 0.85 where there are few channels
-    and more images than the cache holds, else more.
+    On two cores, in parts of the time of XLA's own gradient: 0.1 to 0.7 for kernels of
+    4 x 4, 6 x 6 and 7 x 7 with strides of 2, 3 and 2, for those of 3 in one dimension,
+    and between 0.4 and 1.1 for 5 x 5. A kernel of 3 x 3 with strides of 2 is almost
+    half zeros when it is filled up: 0.5 to 0.85 for few channels and more images than
+    the cache holds, else more than 1.
     """
     sizes = zip(kernel.shape[:-2], geometry.strides, strict=True)
     strided = [(k, step) for k, step in sizes if step > 1]
@@ -170,8 +183,8 @@ def _is_faster_folded(batch: Array, kernel: Array, geometry: Geometry) -> bool:
     if not strided or not overlap or set(geometry.dilation) != {1}:
         return False
     filled = math.prod(-(-k // step) * step / k for k, step in strided)
-    few = kernel.shape[-2] <= 32 and batch.size >= 2**20
-    return filled <= 1.5 or few
+    large = kernel.shape[-2] <= _FOLDED_CHANNELS and batch.size >= _CACHED_ELEMENTS
+    return filled <= (_FILLED_IF_LARGE if large else _FILLED)
 
 
 def _padded(x: Array, geometry: Geometry) -> Array:
@@ -285,13 +298,14 @@ def _multiply_rows(rows: Array, weights: Array) -> Array:
     """Multiply rows of all examples with weights, in a product of two matrices.
 
     If rows lay along several axes, XLA would transpose the gradient of the result
-    before it multiplies it for the weights: 16 instead of 11 ms for 512 such images.
+    before it multiplies it for the weights: 16 instead of 11 ms for 512 images of
+    13 x 13 x 32 and 64 kernels of 3 x 3, two apart.
     """
 
     def product(weights: Sequence[Array], _: Any, own: Sequence[Array]) -> list[Array]:
         (rows,), (matrix,) = own, weights
         y = rows.reshape(-1, rows.shape[-1]) @ matrix
-        return [y.reshape(*rows.shape[:-1], -1)]
+        return [y.reshape(*rows.shape[:-1], matrix.shape[-1])]
 
     (y,) = call_with_batch(product, [weights], [], [rows], 0)
     return y

@@ -33,7 +33,8 @@ from .step import Memory, Operands, Split, run_groups
 from .whole_batch import call_with_batch
 
 _PRODUCTS = ("dot", "convolution")  # families that are worth leaving a loop
-_IN_LOOP = ("layer",)  # families that see the batch of one step
+# Families that see the batch of one step: outside of loops, that of all steps is seen.
+_IN_LOOP = ("layer",)
 _MOST_GROUPS = 200  # of a step; longer ones are not worth the search
 
 Edges = set[tuple[int, int]]
@@ -193,10 +194,10 @@ def _run_at_once(
 ) -> dict[str, Array]:
     """Run a stage without states for all steps at the same time.
 
-    Steps and examples share an axis. With two of them, XLA would transpose the gradient
-    of a product before it multiplies it for the weights. Loops have the axis of time
-    before that of the batch; ``vmap`` around this function would put the batch first,
-    and each value would be transposed twice.
+    Steps and examples share an axis. With two of them, XLA on a CPU would transpose the
+    gradient of a product before it multiplies it for the weights. Loops have the axis
+    of time before that of the batch; ``vmap`` around this function would put the batch
+    first, and each value would be transposed twice. So the axis is made here.
     """
     weights, form = jax.tree.flatten(operands)
 
@@ -206,12 +207,14 @@ def _run_at_once(
         _, made = _step(program, stage, own, memory, {}, {})
         return [made[name] for name in stage.gives]
 
-    def run(weights: Sequence[Array], _: Any, own: Sequence[Array]) -> list[Array]:
-        kept = [jnp.broadcast_to(v, (steps, *v.shape)) for v in own[: len(held)]]
-        moving = [v.swapaxes(0, 1) for v in own[len(held) :]]
-        rows = [v.reshape(-1, *v.shape[2:]) for v in (*kept, *moving)]
+    def run(weights: Sequence[Array], _: Any, blocks: Sequence[Array]) -> list[Array]:
+        examples = len(blocks[0])
+        still = [jnp.broadcast_to(v, (steps, *v.shape)) for v in blocks[: len(held)]]
+        moving = [v.swapaxes(0, 1) for v in blocks[len(held) :]]
+        rows = [v.reshape(steps * examples, *v.shape[2:]) for v in (*still, *moving)]
         made = jax.vmap(one, in_axes=(None, 0))(weights, rows)
-        return [v.reshape(steps, -1, *v.shape[1:]).swapaxes(0, 1) for v in made]
+        apart = [v.reshape(steps, examples, *v.shape[1:]) for v in made]
+        return [v.swapaxes(0, 1) for v in apart]
 
     made = call_with_batch(run, weights, [], [*held.values(), *given.values()], 0)
     return dict(zip(stage.gives, made, strict=True))

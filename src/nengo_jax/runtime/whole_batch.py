@@ -1,7 +1,8 @@
 """Functions of a whole batch inside programs that are written for one example.
 
 ``vmap`` makes a batch of one example, operation by operation. What needs all examples
-at once, such as the mean over a batch, is a primitive operation of its own here. Its
+at once, such as the mean over a batch, or runs faster if it sees them, as a product of
+matrices, is a primitive operation of its own here. Its
 rule for ``vmap`` calls a function with the whole batch; without ``vmap`` the function
 gets a batch of one. ``jax.custom_batching.custom_vmap`` does the same, but has no
 reverse derivative where a batch axis is missing, as in what follows from a constant.
