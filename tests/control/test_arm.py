@@ -1,6 +1,6 @@
 """The arm: reaching is learned, in all its variants; thresholds are those of a reach.
 
-Short versions make fewer updates; the slow ones are what the examples do by themselves.
+Short versions make fewer updates; the others are what examples do by themselves.
 """
 
 import runpy

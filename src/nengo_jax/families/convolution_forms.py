@@ -37,12 +37,11 @@ from ..runtime.whole_batch import call_with_batch
 FEW_CHANNELS = 3  # of the input: XLA's own form and gathering are slow for so few
 _SPACE = "XYZ"
 
-# When the gradient of a strided convolution is faster in folded form: by how much the
-# kernel grows as it is filled up with zeros, and by how much if a large batch has few
-# channels; how many these are, and the elements of such a batch.
+# A strided convolution is folded if its kernel grows by no more than this factor as it
+# is filled up with zeros: the second one for a large batch with few channels.
 _FILLED, _FILLED_IF_LARGE = 1.5, 1.8
+_LARGE_BATCH = 2**20  # elements
 _FOLDED_CHANNELS = 32
-_CACHED_ELEMENTS = 2**20
 
 Padding = list[tuple[int, int]]
 
@@ -93,7 +92,7 @@ def convolve(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 
 def convolve_folded(x: Array, kernel: Array, geometry: Geometry) -> Array:
-    """Do the same as a convolution without strides; gaps and groups are not looked at.
+    """Do the same by a convolution without strides; dilation and groups are ignored.
 
     Neighbours within a stride become channels of one element, as in a sub-pixel
     convolution (Shi et al., 2016), and the kernel is filled up with zeros.
@@ -172,10 +171,11 @@ def _is_faster_folded(batch: Array, kernel: Array, geometry: Geometry) -> bool:
     """Whether the gradient with respect to the input is faster in folded form.
 
     On two cores, in parts of the time of XLA's own gradient: 0.1 to 0.7 for kernels of
-    4 x 4, 6 x 6 and 7 x 7 with strides of 2, 3 and 2, for those of 3 in one dimension,
-    and between 0.4 and 1.1 for 5 x 5. A kernel of 3 x 3 with strides of 2 is almost
-    half zeros when it is filled up: 0.5 to 0.85 for few channels and more images than
-    the cache holds, else more than 1.
+    4 x 4, 6 x 6 and 7 x 7 with strides of 2, 3 and 2, and for those of 3 in one
+    dimension; between 0.4 and 1.1 for 5 x 5 and strides of 2, between 0.7 and 1.1 for
+    3 x 3 and strides of 2 in one of two dimensions. A kernel of 3 x 3 with strides of 2
+    is almost half zeros when it is filled up: 0.5 to 0.85 for few channels and more
+    images than the cache holds, else more than 1.
     """
     sizes = zip(kernel.shape[:-2], geometry.strides, strict=True)
     strided = [(k, step) for k, step in sizes if step > 1]
@@ -183,7 +183,7 @@ def _is_faster_folded(batch: Array, kernel: Array, geometry: Geometry) -> bool:
     if not strided or not overlap or set(geometry.dilation) != {1}:
         return False
     filled = math.prod(-(-k // step) * step / k for k, step in strided)
-    large = kernel.shape[-2] <= _FOLDED_CHANNELS and batch.size >= _CACHED_ELEMENTS
+    large = kernel.shape[-2] <= _FOLDED_CHANNELS and batch.size >= _LARGE_BATCH
     return filled <= (_FILLED_IF_LARGE if large else _FILLED)
 
 
